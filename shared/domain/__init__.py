@@ -1,0 +1,1 @@
+"""What the business means, in the standard library only: money, claims, events, commands."""

@@ -1,0 +1,60 @@
+"""Every message is a CloudEvent in the Pub/Sub protocol binding. Pure.
+
+Source: CloudEvents 1.0.2, "Google Cloud Pub/Sub Protocol Binding" (attributes carry a `ce-` prefix).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+Topic = Literal["webhook-events", "domain-events", "portal-actions", "notifications", "dead-letters"]
+
+EventType = Literal[
+    "webhook.received",  # a payer's delivery, bytes as they came
+    "claim.submitted",  # the provider sent a claim
+    "claim.paid",  # a payer paid, in full or in part
+    "claim.denied",  # a payer paid nothing, for a reason that is not the patient's share
+    "claim.reversed",  # a payer took an earlier payment back
+    "remittance.received",  # one payment advice was read to its end
+    "authorization.decided",  # a payer answered a request for authorization
+    "authorization.expiring",  # a job found an authorization inside its payer's lead time
+    "action.requested",  # a rule asks for something to be done
+    "action.succeeded",  # it was done
+    "action.failed",  # the payer said no
+    "action.escalated",  # a person has to decide
+    "notification.requested",  # somebody is to be told
+]
+
+TYPE_PREFIX: Final = "app.upstream."
+SPEC_VERSION: Final = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One CloudEvent. data: UTF-8 JSON, but for `webhook.received`, which carries the payer's bytes as they came.
+
+    trace_parent: W3C `traceparent`, kept from the payer's POST to the last hop. parent_id: the event that caused this
+    one; equal to `id` for the first. connection_id: where the story began.
+    """
+
+    id: UUID
+    type: EventType
+    source: str
+    subject: str
+    time: datetime
+    customer_id: UUID
+    data: bytes = field(repr=False)
+    content_type: str = "application/json"
+    trace_parent: str = ""
+    parent_id: UUID | None = None
+    extensions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An event on its way to a topic."""
+
+    topic: Topic
+    event: Event

@@ -1,0 +1,1 @@
+"""Readers of what payers send: bytes in, records and findings out. Pure: no I/O."""

@@ -1,0 +1,1 @@
+"""Use cases, one per module. Handlers decide; ports touch the world."""

@@ -1,0 +1,1 @@
+"""What handlers need of the world, as Protocols named by role."""

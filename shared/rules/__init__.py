@@ -1,0 +1,1 @@
+"""The rule language: text in, decision out. Pure: no I/O."""

@@ -1,0 +1,80 @@
+"""Four kinds of failure. The kind decides what happens; handlers only raise.
+
+    UpstreamError
+    ├── TransientError          nothing irreversible happened; later may work
+    ├── PermanentError          understood, and the answer is no
+    ├── PoisonError             can never be processed
+    │   └── UnreadableError     a payload that does not parse, with the place at fault
+    └── AmbiguousOutcomeError   the side effect may have happened
+
+`shared/runtime/outcomes.py` turns a kind into an acknowledgement, an HTTP status, a key state and a log level.
+"""
+
+from typing import Literal
+
+ErrorCode = Literal[
+    # What a payer can be told (DESIGN section 4)
+    "invalid_signature",  # 401: also for an unknown or disabled connection
+    "stale_timestamp",  # 401: older or newer than the tolerance
+    "payload_too_large",  # 413
+    "unsupported_media_type",  # 415
+    "key_reused",  # 422: the delivery id came before with another body
+    "rate_limited",  # 429
+    "bad_request",  # 400: a header that the scheme needs is missing or malformed
+    "not_found",  # 404: no such path
+    "method_not_allowed",  # 405
+    "unavailable",  # 503
+    # What only we see
+    "timeout",  # a call did not answer within its deadline
+    "key_held",  # another worker owns the key
+    "claim_lost",  # our claim on a key was taken over
+    "unreadable_payload",  # does not parse; the place says where
+    "unknown_format",  # no reader for this payload
+    "invalid_event",  # a message that is not one of our CloudEvents
+    "unknown_customer",  # the event's customer does not exist
+    "invalid_rule",  # a stored rule that no longer validates
+    "delivery_refused",  # a notification's receiver said no for good
+    "delivery_failed",  # a notification could not be handed over for now
+    "invalid_recipient",  # a notification with no usable address
+    "unhandled",  # our bug
+]
+
+
+class UpstreamError(Exception):
+    """Base of all we raise. code: stable, for machines. The text never holds patient data."""
+
+    def __init__(self, code: ErrorCode, detail: str = "") -> None:
+        super().__init__(detail or code)
+        self.code: ErrorCode = code
+        self.detail = detail
+
+
+class TransientError(UpstreamError):
+    """Nothing irreversible happened; trying later may work.
+
+    retry_after_s: when the sender should come back, where the cause says so.
+    """
+
+    def __init__(self, code: ErrorCode, detail: str = "", *, retry_after_s: int | None = None) -> None:
+        super().__init__(code, detail)
+        self.retry_after_s = retry_after_s
+
+
+class PermanentError(UpstreamError):
+    """Understood, and the answer is no: a payer refuses, or the request is out of scope."""
+
+
+class PoisonError(UpstreamError):
+    """Can never be processed: bad signature, schema or version."""
+
+
+class UnreadableError(PoisonError):
+    """A payload that does not parse. place: the segment or JSON path at fault."""
+
+    def __init__(self, detail: str, *, place: str, code: ErrorCode = "unreadable_payload") -> None:
+        super().__init__(code, f"{place}: {detail}")
+        self.place = place
+
+
+class AmbiguousOutcomeError(UpstreamError):
+    """The side effect may have happened. Never retried by a machine."""
