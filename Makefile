@@ -1,0 +1,114 @@
+# The one entrance, for people and for CI. Needs nothing but Python 3.11 or later: `make` alone prints this help.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# More arguments for the command behind a target: make test ARGS="-k money", make bench ARGS=rules
+ARGS ?=
+# A folder and a file of tests/fixtures/webhooks, for `make send`
+WEBHOOK ?= acme/claim_denied
+
+# The first of these that starts (a pyenv shim can exist and fail), is new enough and can make a venv.
+# Looked up when a recipe first needs it, not on every `make`.
+PYTHON_OK := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(eval PYTHON := $$(shell for python in python3.12 python3.13 python3.11 python3; do \
+	$$$$python -c '$$(PYTHON_OK)' 2>/dev/null && echo $$$$python && break; done))$(PYTHON)
+
+.PHONY: help
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+##### Run it
+
+.PHONY: run serve send bench
+run: $(VENV)/local.stamp ## the whole pipeline here, with a story told through it
+	$(BIN)/upstream demo $(ARGS)
+
+serve: $(VENV)/local.stamp ## the whole pipeline on one port, until Ctrl-C
+	$(BIN)/upstream serve $(ARGS)
+
+send: $(VENV)/local.stamp ## post one signed webhook to a running `make serve`: WEBHOOK=acme/claim_denied
+	$(BIN)/upstream send $(WEBHOOK) $(ARGS)
+
+bench: $(VENV)/dev.stamp ## measure throughput and latency
+	$(BIN)/python -m benchmarks $(ARGS)
+
+##### Check it
+
+.PHONY: check format format-check lint types test e2e
+check: format-check lint types test ## what CI runs: formatting, lint, types, tests
+
+format: $(VENV)/dev.stamp ## rewrite the code as ruff would have it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only --quiet .
+
+format-check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/dev.stamp ## ruff, every rule but those that pyproject.toml gives a reason against
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp ## mypy --strict, on code and tests
+	$(BIN)/mypy
+
+test: $(VENV)/dev.stamp ## all tests but the end-to-end ones: ARGS="-k money"
+	$(BIN)/pytest -m "not e2e" $(ARGS)
+
+e2e: $(VENV)/dev.stamp ## smoke tests against a deployed environment
+	$(BIN)/pytest -m e2e $(ARGS)
+
+##### Keep it
+
+# --universal: one file for every platform and for each Python from 3.11 on.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+	--custom-compile-command "make requirements"
+
+.PHONY: requirements clean
+requirements: $(VENV)/dev.stamp ## pin requirements*.txt anew from *.in: ARGS=--upgrade, ARGS="-P orjson"
+	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
+	$(COMPILE) $(ARGS) requirements-local.in -o requirements-local.txt
+	$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.txt
+
+clean: ## remove what make made: environments and caches
+	rm -rf .venv .venv-* build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##### The virtual environment: one for both, dev holding all that local does
+
+# Made again when its interpreter has gone or changed, or is not the PYTHON asked for.
+ASKED := $(if $(filter command environment,$(firstword $(origin PYTHON))),$(PYTHON),$(BIN)/python)
+ifneq ($(wildcard $(VENV)/pyvenv.cfg),)
+ifneq ($(shell version=$$($(ASKED) -c 'import platform; print(platform.python_version())' 2>/dev/null); \
+	grep -qx "version = $$version" $(VENV)/pyvenv.cfg && echo same),same)
+.PHONY: $(BIN)/python
+endif
+endif
+
+$(BIN)/python:
+	@$(PYTHON) -c '$(PYTHON_OK)' || { \
+		echo "Upstream needs Python 3.11 or later with its venv module; '$(PYTHON)' is not that."; \
+		echo "On Debian and Ubuntu: apt install python3 python3-venv. Elsewhere: make PYTHON=/path/to/python3.12"; \
+		exit 1; } >&2
+	$(PYTHON) -m venv --clear $(VENV)
+
+# uv installs in a quarter of pip's time. It reads no pip.conf: where that names the only reachable index, pip does it.
+define install
+	@echo "Installing $(1) into $(VENV)"
+	@export VIRTUAL_ENV=$(abspath $(VENV)) PIP_DISABLE_PIP_VERSION_CHECK=1; \
+	$(BIN)/python -m pip install -qq "$$(grep -o '^uv==[^ ]*' requirements-dev.txt)" && \
+	$(BIN)/uv pip install --quiet -r $(1) && $(BIN)/uv pip install --quiet --no-deps -e . || { \
+		echo "uv could not; installing with pip"; \
+		$(BIN)/python -m pip install --quiet -r $(1) && $(BIN)/python -m pip install --quiet --no-deps -e .; }
+endef
+
+$(VENV)/local.stamp: requirements-local.txt pyproject.toml $(BIN)/python
+	$(call install,requirements-local.txt)
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt pyproject.toml $(BIN)/python
+	$(call install,requirements-dev.txt)
+	@touch $@ $(VENV)/local.stamp

@@ -1,0 +1,5 @@
+from hypothesis import settings
+
+# A property is about what the code does, not how fast a busy machine does it: `timeout` in pyproject.toml bounds that.
+settings.register_profile("upstream", settings.get_profile("default"), deadline=None, print_blob=True)
+settings.load_profile("upstream")
