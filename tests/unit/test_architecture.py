@@ -101,23 +101,16 @@ def permitted(layer: Layer, module: str) -> bool:
     return layer.third_party is None or top in layer.third_party
 
 
-def is_module(dotted: str) -> bool:
-    path = ROOT.joinpath(*dotted.split("."))
-    return path.is_dir() or path.with_suffix(".py").is_file()
-
-
 def imported_modules(node: ast.AST, file: str) -> Iterator[str]:
-    """Yield the modules a statement names, `from package import module` included."""
+    """Yield what a statement imports by its full name, `from package import name` as `package.name`."""
     match node:
         case ast.Import(names=names):
             yield from (alias.name for alias in names)
         case ast.ImportFrom(module=module, names=names, level=level):
             package = Path(file).parts[:-level] if level else ()
             base = ".".join([*package, *([module] if module else [])])
-            for alias in names:
-                member = f"{base}.{alias.name}"
-                # Of a foreign package we cannot see the files, and need to for one alone: google.cloud holds many.
-                yield member if is_module(member) or base in {"google", "google.cloud"} else base
+            # Whether a name is a module or a symbol in one makes no difference to what it lies within.
+            yield from (f"{base}.{alias.name}" for alias in names)
         case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(value=str(name)), *_]):
             yield name
         case _:
