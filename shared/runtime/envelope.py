@@ -1,0 +1,107 @@
+"""Events to Pub/Sub attributes and back from the headers that unwrapped push makes of them. Pure: no I/O.
+
+Source: CloudEvents 1.0.2 "Google Cloud Pub/Sub Protocol Binding"; Pub/Sub "Payload unwrapping" (`write_metadata`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import get_args
+from uuid import UUID
+
+from shared.domain.events import SPEC_VERSION, TYPE_PREFIX, Event, EventType
+from shared.runtime.errors import PoisonError
+
+MAX_ATTRIBUTE_BYTES = 1024
+EVENT_TYPES: dict[str, EventType] = {TYPE_PREFIX + name: name for name in get_args(EventType)}
+EXTENSIONS = ("connectionid", "provider", "payloadformat", "deliveryid")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event as push delivered it. attempt: 1 for the first. attributes: as published, for a dead letter."""
+
+    event: Event
+    attempt: int
+    subscription: str
+    attributes: Mapping[str, str]
+
+
+def to_attributes(event: Event) -> dict[str, str]:
+    """Return the event's Pub/Sub attributes.
+
+    Raises:
+        PoisonError: an attribute is larger than Pub/Sub takes.
+    Source: Pub/Sub quotas, "Attribute value size: 1,024 bytes".
+    """
+    attributes = {
+        "ce-id": str(event.id),
+        "ce-type": TYPE_PREFIX + event.type,
+        "ce-source": event.source,
+        "ce-subject": event.subject,
+        "ce-time": event.time.astimezone(UTC).isoformat(timespec="microseconds"),
+        "ce-specversion": SPEC_VERSION,
+        "ce-customerid": str(event.customer_id),
+        "ce-parentid": str(event.parent_id or event.id),
+        "Content-Type": event.content_type,
+        "traceparent": event.trace_parent,
+    }
+    attributes.update((f"ce-{name}", value) for name, value in event.extensions.items())
+    for name, value in attributes.items():
+        if len(value) > MAX_ATTRIBUTE_BYTES // 4 and len(value.encode()) > MAX_ATTRIBUTE_BYTES:
+            raise PoisonError("invalid_event", f"attribute {name} is over {MAX_ATTRIBUTE_BYTES} bytes")
+    return attributes
+
+
+def from_headers(headers: Mapping[str, str], body: bytes) -> Received:
+    """Return the event of a pushed request. headers: lower-case names.
+
+    Raises:
+        PoisonError: not one of our CloudEvents (`invalid_event`).
+    """
+    try:
+        event = Event(
+            id=UUID(headers["ce-id"]),
+            type=EVENT_TYPES[headers["ce-type"]],
+            source=headers["ce-source"],
+            subject=headers.get("ce-subject", ""),
+            time=datetime.fromisoformat(headers["ce-time"]),
+            customer_id=UUID(headers["ce-customerid"]),
+            data=body,
+            content_type=headers.get("content-type", ""),
+            trace_parent=headers.get("traceparent", ""),
+            parent_id=UUID(headers["ce-parentid"]),
+            extensions={name: headers[f"ce-{name}"] for name in EXTENSIONS if f"ce-{name}" in headers},
+        )
+    except (KeyError, ValueError) as exc:
+        raise PoisonError("invalid_event", f"not one of our events: {type(exc).__name__} {exc}") from exc
+    if headers.get("ce-specversion") != SPEC_VERSION or event.time.tzinfo is None:
+        raise PoisonError("invalid_event", "not CloudEvents 1.0, or a time without a zone")
+    return Received(
+        event=event,
+        attempt=attempt_of(headers),
+        subscription=headers.get("x-goog-pubsub-subscription-name", ""),
+        attributes=attributes_of(headers),
+    )
+
+
+def attempt_of(headers: Mapping[str, str]) -> int:
+    """Return which delivery this is, from 1, as far as push says."""
+    text = headers.get("x-goog-pubsub-delivery-attempt", "")
+    return int(text) if text.isascii() and text.isdigit() else 1
+
+
+def attributes_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that were attributes of the message, so that it can be published again as it was."""
+    return {
+        "Content-Type" if name == "content-type" else name: value
+        for name, value in headers.items()
+        if name.startswith(("ce-", "cloudpubsubdeadlettersource", "upstream-"))
+        or name in ("content-type", "traceparent")
+    }
+
+
+def trace_id_of(trace_parent: str) -> str:
+    """Return the trace id of a W3C `traceparent`, or an empty string."""
+    parts = trace_parent.split("-")
+    return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else ""  # noqa: PLR2004 - four fields, 16-byte id

@@ -1,0 +1,96 @@
+"""Where this process runs and what it may use, read once from the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+Runtime = Literal["embedded", "emulators", "gcp"]
+
+MAX_BODY_BYTES = 8 * 1024 * 1024  # Pub/Sub takes 10 MB a message, attributes and all
+SIGNATURE_TOLERANCE_S = 300
+KEY_TTL_S = 24 * 3600
+CONNECTION_CACHE_S = 60.0
+SECRET_CACHE_S = 300.0
+PUBLISH_TIMEOUT_S = 5.0
+STORE_TIMEOUT_S = 3.0
+HEALTH_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One process's settings.
+
+    home: the local runtimes' folder (database files, secrets). database: a host to reach by TCP, a folder that holds a
+    PostgreSQL socket, or in `gcp` the instance's `project:region:name`. pool_size: database connections a process.
+    """
+
+    runtime: Runtime = "embedded"
+    project_id: str = "upstream-local"
+    home: Path = Path(".upstream")
+    database: str = ""
+    database_port: int = 5432
+    database_name: str = "upstream"
+    database_user: str = "upstream_app"
+    database_iam_login: bool = True
+    database_private_ip: bool = True
+    local_database_name: str = "upstream_local"
+    pool_size: int = 8
+    smtp_host: str = ""
+    smtp_port: int = 25
+    smtp_sender: str = "upstream@localhost"
+    smtp_secret_name: str = ""
+    log_level: str = "info"
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings that `UPSTREAM_*` variables name; what is not named keeps its default.
+
+    Raises:
+        ValueError: a variable names no setting's value. The process must not start.
+    """
+    runtime = environ.get("UPSTREAM_RUNTIME", "embedded")
+    if runtime not in get_args(Runtime):
+        raise ValueError(f"UPSTREAM_RUNTIME is {runtime!r}, not one of {', '.join(get_args(Runtime))}")
+    default = Settings()
+    return Settings(
+        runtime=runtime,
+        project_id=environ.get("UPSTREAM_PROJECT", environ.get("GOOGLE_CLOUD_PROJECT", default.project_id)),
+        home=Path(environ.get("UPSTREAM_HOME", str(default.home))).absolute(),
+        database=environ.get("UPSTREAM_DATABASE", default.database),
+        database_port=int(environ.get("UPSTREAM_DATABASE_PORT", default.database_port)),
+        database_name=environ.get("UPSTREAM_DATABASE_NAME", default.database_name),
+        database_user=environ.get("UPSTREAM_DATABASE_USER", default.database_user),
+        database_iam_login=environ.get("UPSTREAM_DATABASE_IAM_LOGIN", "1") == "1",
+        database_private_ip=environ.get("UPSTREAM_DATABASE_PRIVATE_IP", "1") == "1",
+        local_database_name=environ.get("UPSTREAM_LOCAL_DATABASE_NAME", default.local_database_name),
+        pool_size=int(environ.get("UPSTREAM_POOL_SIZE", default.pool_size)),
+        smtp_host=environ.get("UPSTREAM_SMTP_HOST", default.smtp_host),
+        smtp_port=int(environ.get("UPSTREAM_SMTP_PORT", default.smtp_port)),
+        smtp_sender=environ.get("UPSTREAM_SMTP_SENDER", default.smtp_sender),
+        smtp_secret_name=environ.get("UPSTREAM_SMTP_SECRET", default.smtp_secret_name),
+        log_level=environ.get("UPSTREAM_LOG_LEVEL", default.log_level),
+    )
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables that give another process the same settings."""
+    return {
+        "UPSTREAM_RUNTIME": settings.runtime,
+        "UPSTREAM_PROJECT": settings.project_id,
+        "UPSTREAM_HOME": str(settings.home),
+        "UPSTREAM_DATABASE": settings.database,
+        "UPSTREAM_DATABASE_PORT": str(settings.database_port),
+        "UPSTREAM_DATABASE_NAME": settings.database_name,
+        "UPSTREAM_DATABASE_USER": settings.database_user,
+        "UPSTREAM_DATABASE_IAM_LOGIN": str(int(settings.database_iam_login)),
+        "UPSTREAM_DATABASE_PRIVATE_IP": str(int(settings.database_private_ip)),
+        "UPSTREAM_LOCAL_DATABASE_NAME": settings.local_database_name,
+        "UPSTREAM_POOL_SIZE": str(settings.pool_size),
+        "UPSTREAM_SMTP_HOST": settings.smtp_host,
+        "UPSTREAM_SMTP_PORT": str(settings.smtp_port),
+        "UPSTREAM_SMTP_SENDER": settings.smtp_sender,
+        "UPSTREAM_SMTP_SECRET": settings.smtp_secret_name,
+        "UPSTREAM_LOG_LEVEL": settings.log_level,
+    }
