@@ -1,12 +1,14 @@
 """Who sent a delivery: checks payers' signatures, and makes them for senders. Pure: no I/O, the clock is an argument.
 
-| scheme | headers | signed content | signature |
-|---|---|---|---|
-| `standard-webhooks` | `webhook-id`, `webhook-timestamp`, `webhook-signature` | `{id}.{timestamp}.{body}` | `v1,` base64, several with a space between |
-| `hmac-sha256-hex` | `X-Idempotency-Key`, `X-Timestamp`, `X-Signature` | `{timestamp}.{key}.{body}` | hex, `sha256=` before it or not |
+`standard-webhooks`
+    Headers `webhook-id`, `webhook-timestamp`, `webhook-signature`. Signed is `{id}.{timestamp}.{body}`. A signature is
+    `v1,` and base64; there may be several with a space between.
+`hmac-sha256-hex`
+    Headers `X-Idempotency-Key`, `X-Timestamp`, `X-Signature`. Signed is `{timestamp}.{key}.{body}`. The signature is
+    hex, with or without `sha256=` before it.
 
-Both are HMAC-SHA256 over raw bytes, with whole Unix seconds as timestamp. A delivery id holds no full stop, so that signed
-content can be split in one way only: nobody can cut a signed delivery elsewhere and pass it for another.
+Both are HMAC-SHA256 over raw bytes, with whole Unix seconds as timestamp. A delivery id holds no full stop, so that
+signed content can be split in one way only: nobody can cut a signed delivery elsewhere and pass it for another.
 
 Who did not sign learns nothing. A missing header, a wrong signature and an unknown connection are the same error after
 the same work, and only a caller who signed is told that a timestamp is stale or an id malformed.
