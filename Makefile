@@ -89,13 +89,16 @@ endif
 endif
 
 $(BIN)/python:
-	@$(PYTHON) -c '$(PYTHON_OK)' || { \
-		echo "Upstream needs Python 3.11 or later with its venv module; '$(PYTHON)' is not that."; \
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(PYTHON_OK)' || { \
+		echo "Upstream needs Python 3.11 or later with its venv module;" \
+			"$(if $(PYTHON),'$(PYTHON)' is not that,none is on the PATH)."; \
 		echo "On Debian and Ubuntu: apt install python3 python3-venv. Elsewhere: make PYTHON=/path/to/python3.12"; \
 		exit 1; } >&2
 	$(PYTHON) -m venv --clear $(VENV)
 
-# uv installs in a quarter of pip's time. It reads no pip.conf: where that names the only reachable index, pip does it.
+# uv installs in a quarter of pip's time and, told to, trusts the certificates that pip trusts. It reads no pip.conf:
+# where only that names an index within reach, pip does it.
+export UV_SYSTEM_CERTS ?= 1
 define install
 	@echo "Installing $(1) into $(VENV)"
 	@export VIRTUAL_ENV=$(abspath $(VENV)) PIP_DISABLE_PIP_VERSION_CHECK=1; \
