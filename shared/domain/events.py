@@ -53,8 +53,33 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """An event on its way to a topic."""
+class Outgoing:
+    """An event and the topic it is to be published to."""
 
     topic: Topic
     event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a broker carries: bytes and string attributes, for one topic."""
+
+    topic: Topic
+    data: bytes = field(repr=False)
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An event as push delivered it. attempt: 1 for the first. attributes: as published, for a dead letter."""
+
+    event: Event
+    attempt: int
+    subscription: str
+    attributes: Mapping[str, str]
+
+
+def trace_id(trace_parent: str) -> str:
+    """Return the trace id of a W3C `traceparent`, or an empty string."""
+    parts = trace_parent.split("-")
+    return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else ""  # noqa: PLR2004 - four fields, 16-byte id

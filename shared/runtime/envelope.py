@@ -4,27 +4,16 @@ Source: CloudEvents 1.0.2 "Google Cloud Pub/Sub Protocol Binding"; Pub/Sub "Payl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import get_args
 from uuid import UUID
 
-from shared.domain.events import SPEC_VERSION, TYPE_PREFIX, Event, EventType
+from shared.domain.events import SPEC_VERSION, TYPE_PREFIX, Event, EventType, Message, Outgoing, Received
 from shared.runtime.errors import PoisonError
 
 MAX_ATTRIBUTE_BYTES = 1024
 EVENT_TYPES: dict[str, EventType] = {TYPE_PREFIX + name: name for name in get_args(EventType)}
 EXTENSIONS = ("connectionid", "provider", "payloadformat", "deliveryid")
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An event as push delivered it. attempt: 1 for the first. attributes: as published, for a dead letter."""
-
-    event: Event
-    attempt: int
-    subscription: str
-    attributes: Mapping[str, str]
 
 
 def to_attributes(event: Event) -> dict[str, str]:
@@ -51,6 +40,15 @@ def to_attributes(event: Event) -> dict[str, str]:
         if len(value) > MAX_ATTRIBUTE_BYTES // 4 and len(value.encode()) > MAX_ATTRIBUTE_BYTES:
             raise PoisonError("invalid_event", f"attribute {name} is over {MAX_ATTRIBUTE_BYTES} bytes")
     return attributes
+
+
+def to_message(outgoing: Outgoing) -> Message:
+    """Return the message that carries the event.
+
+    Raises:
+        PoisonError: an attribute is larger than Pub/Sub takes.
+    """
+    return Message(outgoing.topic, outgoing.event.data, to_attributes(outgoing.event))
 
 
 def from_headers(headers: Mapping[str, str], body: bytes) -> Received:
@@ -100,8 +98,3 @@ def attributes_of(headers: Mapping[str, str]) -> dict[str, str]:
         or name in ("content-type", "traceparent")
     }
 
-
-def trace_id_of(trace_parent: str) -> str:
-    """Return the trace id of a W3C `traceparent`, or an empty string."""
-    parts = trace_parent.split("-")
-    return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else ""  # noqa: PLR2004 - four fields, 16-byte id

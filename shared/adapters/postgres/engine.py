@@ -1,0 +1,112 @@
+"""Connections: pooled, with a deadline, and statements prepared once per connection."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pg8000.dbapi
+from pg8000.core import make_params
+from pg8000.dbapi import convert_paramstyle
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine.interfaces import ExecutionContext
+from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
+
+from shared.runtime.errors import TransientError
+from shared.runtime.settings import Settings
+
+SOCKET_TIMEOUT_S = 30
+POOL_WAIT_S = 10
+RECYCLE_S = 1800
+
+TRANSIENT_STATES = {
+    "40001",  # serialization failure: the other transaction won
+    "40P01",  # deadlock: we were chosen to give way
+    "53300",  # too many connections
+    "55P03",  # lock not available within its timeout
+    "57014",  # statement timeout
+    "57P01",  # the server is shutting down
+    "57P02",  # the server crashed and restarts
+    "57P03",  # the server is starting up
+    "0A000",  # a prepared plan outlived a migration; the connection is thrown away
+}
+
+
+def build_engine(settings: Settings, *, user: str, database: str) -> Engine:
+    """Return an engine whose connections are opened when first needed. No I/O."""
+    engine = create_engine(
+        "postgresql+pg8000://",
+        creator=_creator(settings, user=user, database=database),
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_S,
+        pool_recycle=RECYCLE_S,
+        pool_use_lifo=True,
+    )
+    event.listen(engine, "do_execute", _execute_prepared)
+    return engine
+
+
+def _creator(settings: Settings, *, user: str, database: str) -> Callable[[], Any]:
+    if settings.runtime == "gcp":
+        from shared.adapters.postgres.cloud_sql import connector_creator
+
+        return connector_creator(settings, user=user, database=database)
+    address: dict[str, object] = {"host": settings.database, "port": settings.database_port}
+    if settings.database.startswith("/"):
+        address = {"unix_sock": str(Path(settings.database) / f".s.PGSQL.{settings.database_port}")}
+    return partial(
+        pg8000.dbapi.connect, user=user, database=database, timeout=SOCKET_TIMEOUT_S, tcp_keepalive=True, **address
+    )
+
+
+def _execute_prepared(cursor: Any, statement: str, parameters: Any, context: ExecutionContext) -> bool:
+    """Run a statement with parameters as a prepared one, kept for the life of its connection.
+
+    pg8000's own cursor parses, describes and binds in separate round trips and scans the text character by character
+    each time; prepared, a statement is one round trip (measured: 0.34 against 0.60 ms for five statements).
+    """
+    if not parameters:
+        return False  # SQLAlchemy executes it as it would have
+    connection = cursor._c  # noqa: SLF001 - pg8000's cursor has no other way to its connection
+    if not connection._in_transaction and not connection.autocommit:  # noqa: SLF001 - as pg8000's own execute does
+        connection.execute_simple("begin transaction")
+    prepared: dict[str, tuple[str, bytes, Any, Any]] = context.root_connection.info.setdefault("prepared", {})
+    if statement not in prepared:
+        text, _ = convert_paramstyle("format", statement, parameters)
+        prepared[statement] = (text, *connection.prepare_statement(text))
+    text, name, columns, input_funcs = prepared[statement]
+    values = make_params(connection.py_types, parameters)
+    cursor._context = connection.execute_named(name, values, columns, input_funcs, text)  # noqa: SLF001
+    cursor._row_iter = None if cursor._context.rows is None else iter(cursor._context.rows)  # noqa: SLF001
+    return True
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turn what the driver raises while the server is away or busy into ours; anything else is a bug and passes.
+
+    Raises:
+        TransientError: later may work (`unavailable`).
+    """
+    try:
+        yield
+    except PoolTimeoutError as exc:
+        raise TransientError("unavailable", "no database connection was free in time") from exc
+    except DBAPIError as exc:
+        if exc.connection_invalidated or _sql_state(exc) in TRANSIENT_STATES or _lost(exc.orig):
+            raise TransientError("unavailable", f"database: {_sql_state(exc) or type(exc.orig).__name__}") from exc
+        raise
+    except (OSError, pg8000.dbapi.InterfaceError) as exc:
+        raise TransientError("unavailable", f"database: {type(exc).__name__}") from exc
+
+
+def _sql_state(error: DBAPIError) -> str:
+    """Return the SQLSTATE. Source: PostgreSQL protocol, "Error and Notice Message Fields" (`C`)."""
+    details = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    return str(details.get("C", "")) if isinstance(details, dict) else ""
+
+
+def _lost(error: BaseException | None) -> bool:
+    return isinstance(error, (OSError, pg8000.dbapi.InterfaceError))

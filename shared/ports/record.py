@@ -1,0 +1,166 @@
+"""The record: what is known of claims, what was decided, and the messages in between.
+
+There is no in-memory fake of this port. Its meaning is transactions and row-level security, and the real one runs
+wherever the tests do (docs/adr/0003).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+from uuid import UUID
+
+from shared.domain.claims import Record as PayerRecord
+from shared.domain.commands import Action, Alert, Execution, Hold, Risk
+from shared.domain.events import Message, Outgoing, Received
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """Messages that are in the outbox and not yet published. ids: theirs, to be marked afterwards."""
+
+    customer_id: UUID
+    ids: tuple[UUID, ...] = ()
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that could not be processed, whole. reason: ids, places and codes, never patient data."""
+
+    id: UUID
+    customer_id: UUID
+    event_id: UUID | None
+    connection_id: UUID | None
+    consumer: str
+    subscription: str
+    event_type: str
+    code: str
+    reason: str
+    attempts: int
+    trace_id: str
+    attributes: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class EventTransaction(Protocol):
+    """One event's effects in one tenant's transaction: all or none. Every write is "insert, or it is already there".
+
+    All methods raise TransientError when the database is away or busy; nothing was changed then.
+    """
+
+    @property
+    def repeat(self) -> bool:
+        """Whether this consumer has taken the event before."""
+        ...
+
+    @property
+    def rules_version(self) -> int:
+        """The version of the customer's rule set as of this transaction."""
+        ...
+
+    def unpublished(self) -> Emitted:
+        """Return what an earlier run of this event committed and did not publish."""
+        ...
+
+    def emit(self, outgoing: Sequence[Outgoing]) -> Emitted:
+        """Put events into the outbox; those already there are left out of the answer."""
+        ...
+
+    def store(self, records: Sequence[PayerRecord]) -> None:
+        """Add what a payer or provider stated; claims, sums and daily statistics follow. Any order ends alike."""
+        ...
+
+    def rules(self) -> Sequence[Mapping[str, object]]:
+        """Return the customer's active rule documents."""
+        ...
+
+    def denials_in_a_row(self, *, payer_key: str, claim_id: UUID) -> int | None:
+        """Return how many decided claims of the payer, up to and with this one, were denied without another between.
+
+        None if the claim is not decided. Counts to 50.
+        """
+        ...
+
+    def contracted_cents(self, *, payer_key: str, procedures: Sequence[str], on: date) -> Mapping[str, int]:
+        """Return the contracted amount by procedure, as of a date, for those that have one."""
+        ...
+
+    def denial_counts(self, *, payer_key: str, procedure: str, since: date) -> tuple[int, int]:
+        """Return (decided, denied) claims of the payer and procedure since a day."""
+        ...
+
+    def open_denial_streak(self, *, payer_key: str) -> int:
+        """Return how many of the payer's newest decided claims were denied without another between. Counts to 50."""
+        ...
+
+    def decide(
+        self,
+        executions: Sequence[Execution],
+        *,
+        actions: Sequence[Action] = (),
+        alerts: Sequence[Alert] = (),
+        holds: Sequence[Hold] = (),
+        risks: Sequence[Risk] = (),
+    ) -> None:
+        """Write the audit trail of one event and what follows from it."""
+        ...
+
+    def keep_dead_letter(self, letter: DeadLetter) -> None:
+        """Keep a dead letter; one that is known gets its attempts, reason and last time brought up to date."""
+        ...
+
+
+class EventRecord(Protocol):
+    """Opens transactions for events. Blocks: call it from a thread."""
+
+    def event(self, consumer: str, received: Received) -> AbstractContextManager[EventTransaction]:
+        """Begin the event's transaction as its customer; leaving without an error commits.
+
+        Raises:
+            TransientError: the database is away or busy; nothing was changed.
+            PoisonError: the event's customer does not exist (`unknown_customer`).
+        """
+        ...
+
+    def mark_published(self, emitted: Sequence[Emitted]) -> None:
+        """Note that the broker has these messages, so that a redelivery does not publish them again.
+
+        Raises:
+            TransientError: the database is away or busy.
+        """
+        ...
+
+    def ready(self) -> None:
+        """Return if the database answers.
+
+        Raises:
+            TransientError: it does not.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of an event's story, for `upstream trace`. parent_id: the event that caused it."""
+
+    at: datetime
+    what: str
+    event_id: UUID
+    parent_id: UUID | None
+    event_type: str
+    outcome: str
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+class History(Protocol):
+    """What engineers and reports ask of the record, across customers."""
+
+    def story(self, event_id: UUID) -> Iterator[Hop]:
+        """Return every hop of the trace that the event belongs to, oldest first; empty if nothing is known of it.
+
+        Raises:
+            TransientError: the database is away or busy.
+        """
+        ...
