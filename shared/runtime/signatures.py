@@ -23,13 +23,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
+from shared.ports.connections import Scheme
 from shared.runtime.errors import PoisonError
+from shared.runtime.settings import SIGNATURE_TOLERANCE_S
 
-Scheme = Literal["standard-webhooks", "hmac-sha256-hex"]
-
-TOLERANCE_S: Final = 300
 MAX_SIGNATURES: Final = 16  # a rotation needs two; a list of a thousand must not cost a thousand comparisons
 MIN_KEYS_TRIED: Final = 2  # no, one or two secrets (none, normal, rotating): a refusal takes the same time
 DECOY_SECRET: Final = "whsec_" + "A" * 43 + "="
@@ -59,7 +58,7 @@ def verify(
     secrets: Sequence[bytes | str],
     now: datetime,
 ) -> str:
-    """Return the delivery id of what was signed with one of `secrets`, at most `TOLERANCE_S` before or after `now`.
+    """Return the delivery id of what was signed with one of `secrets`, five minutes from `now` at most.
 
     headers: names in lower case. secrets: current first; none at all for an unknown or disabled connection, which is
     refused after the work of a wrong signature. An empty or undecodable secret never matches.
@@ -74,7 +73,7 @@ def verify(
     if not _is_signed(wire, content, headers.get(wire.signature_header, ""), secrets):
         raise PoisonError("invalid_signature")
     _check_bounds(delivery_id, timestamp)
-    if abs(now.timestamp() - int(timestamp)) > TOLERANCE_S:
+    if abs(now.timestamp() - int(timestamp)) > SIGNATURE_TOLERANCE_S:
         raise PoisonError("stale_timestamp")
     return delivery_id
 

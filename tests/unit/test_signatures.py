@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
+from shared.ports.connections import Scheme
 from shared.runtime import signatures
 from shared.runtime.errors import PoisonError
-from shared.runtime.signatures import Scheme, sign, verify
+from shared.runtime.signatures import sign, verify
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "signatures"
 VECTOR: dict[str, Any] = json.loads((FIXTURES / "standard-webhooks__signature-vector.json").read_text())

@@ -1,0 +1,41 @@
+"""Which channels of a notification are done with."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+from uuid import UUID
+
+from shared.ports.notifier import Channel
+from shared.runtime.errors import ErrorCode
+
+NotificationOutcome = Literal[
+    "delivered",  # the receiver took it
+    "refused",  # the receiver said no for good; the code says how
+]
+
+
+class NotificationLog(Protocol):
+    """Remembers, per notification and channel, that nothing is left to do. Blocks."""
+
+    def undelivered(self, customer_id: UUID, notification_id: UUID) -> Sequence[Channel]:
+        """Return the customer's channels without an outcome for this notification, in the customer's order.
+
+        Raises:
+            TransientError: the log did not answer.
+            PoisonError: `unknown_customer`.
+        """
+        ...
+
+    def record(
+        self,
+        customer_id: UUID,
+        notification_id: UUID,
+        channel_id: str,
+        outcome: NotificationOutcome,
+        code: ErrorCode | None = None,
+    ) -> None:
+        """Keep the channel's outcome; the first one stays. code: why it was refused.
+
+        Raises:
+            TransientError: the log did not answer. The channel is tried again.
+        """
+        ...
