@@ -1,1 +1,1 @@
-"""The rule language: text in, decision out. Pure: no I/O."""
+"""The rule language: facts in, decisions out. Pure, but for reading the files this project declares itself in."""
