@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from uuid import UUID
 
+from shared.domain.commands import Severity
+
 ChannelKind = Literal["email", "slack", "webhook"]
-Severity = Literal["info", "warning", "critical"]
 Fact = str | int | bool | None
 
 

@@ -38,8 +38,9 @@ from shared.adapters.notifiers.reach import Reach
 from shared.adapters.notifiers.router import ChannelNotifier
 from shared.adapters.notifiers.slack import SlackNotifier
 from shared.adapters.notifiers.webhook import WebhookNotifier
+from shared.domain.commands import Severity
 from shared.ports.clock import Clock
-from shared.ports.notifier import Channel, Fact, Notification, Notifier, Severity
+from shared.ports.notifier import Channel, Fact, Notification, Notifier
 from shared.runtime.errors import PermanentError, TransientError, UpstreamError
 
 Answer = Literal["later", "never"]
