@@ -1,6 +1,6 @@
 """Tells a customer, on each of its channels, at least once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from shared.ports.notification_log import NotificationLog
@@ -19,17 +19,24 @@ class Sent:
 
 
 def send_notification(
-    notification: Notification, *, log: NotificationLog, notifier: Notifier, timeout_s: float = SEND_TIMEOUT_S
+    notification: Notification,
+    *,
+    log: NotificationLog,
+    notifier: Notifier,
+    only: Collection[str] = (),
+    timeout_s: float = SEND_TIMEOUT_S,
 ) -> Sent:
     """Return once every channel of the customer took the notification or said no for good.
 
+    only: ids of the channels that are meant; empty is all of them.
     Killed after a send and before its record, the redelivery sends to that channel again, under the same id.
 
     Raises:
         TransientError: some channel or the log is away; the others were tried. Nack: only what is left is tried again.
         PoisonError: `unknown_customer`. Dead-letter.
     """
-    channels = log.undelivered(notification.customer_id, notification.id)
+    undelivered = log.undelivered(notification.customer_id, notification.id)
+    channels = [channel for channel in undelivered if not only or channel.id in only]
     results = [(channel.id, _tell(notification, channel, log, notifier, timeout_s)) for channel in channels]
     _raise_if_any_is_left([result for _, result in results if isinstance(result, TransientError)])
     return Sent(

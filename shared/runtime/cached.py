@@ -31,7 +31,9 @@ class Cached(Generic[K, V]):
         Raises: what the look-up raises.
         """
         entry = self._fresh.get(key)
-        if entry is not None and self._now_s() - entry[0] < (self._ttl_s if newer_than_s is None else newer_than_s):
+        if entry is not None and self._now_s() - entry[0] < (
+            self._ttl_s if newer_than_s is None else newer_than_s
+        ):
             return entry[1]
         task = self._pending.get(key)
         if task is None:

@@ -97,4 +97,3 @@ def attributes_of(headers: Mapping[str, str]) -> dict[str, str]:
         if name.startswith(("ce-", "cloudpubsubdeadlettersource", "upstream-"))
         or name in ("content-type", "traceparent")
     }
-

@@ -40,6 +40,7 @@ class Settings:
     smtp_host: str = ""
     smtp_port: int = 25
     smtp_sender: str = "upstream@localhost"
+    smtp_username: str = ""
     smtp_secret_name: str = ""
     log_level: str = "info"
 
@@ -69,6 +70,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         smtp_host=environ.get("UPSTREAM_SMTP_HOST", default.smtp_host),
         smtp_port=int(environ.get("UPSTREAM_SMTP_PORT", default.smtp_port)),
         smtp_sender=environ.get("UPSTREAM_SMTP_SENDER", default.smtp_sender),
+        smtp_username=environ.get("UPSTREAM_SMTP_USERNAME", default.smtp_username),
         smtp_secret_name=environ.get("UPSTREAM_SMTP_SECRET", default.smtp_secret_name),
         log_level=environ.get("UPSTREAM_LOG_LEVEL", default.log_level),
     )
@@ -91,6 +93,7 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "UPSTREAM_SMTP_HOST": settings.smtp_host,
         "UPSTREAM_SMTP_PORT": str(settings.smtp_port),
         "UPSTREAM_SMTP_SENDER": settings.smtp_sender,
+        "UPSTREAM_SMTP_USERNAME": settings.smtp_username,
         "UPSTREAM_SMTP_SECRET": settings.smtp_secret_name,
         "UPSTREAM_LOG_LEVEL": settings.log_level,
     }

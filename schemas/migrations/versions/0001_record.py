@@ -46,8 +46,12 @@ CREATE TABLE claims (
     submission_event_id uuid,
     service_on date,
     decided_on date,
-    stat_day date,
+    stat_payer_key text,
     stat_procedure text,
+    stat_day date,
+    stat_denied integer,
+    stat_charge_cents bigint,
+    stat_paid_cents bigint,
     risk_score smallint,
     risk_factors jsonb,
     hold_reason text,
@@ -55,7 +59,7 @@ CREATE TABLE claims (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE claims IS 'one row a claim: its latest submission, and the sum of every payment of it';
-COMMENT ON COLUMN claims.stat_day IS 'the day this claim is counted on in claim_daily_stats; null while undecided';
+COMMENT ON COLUMN claims.stat_day IS 'stat_*: what this claim adds to claim_daily_stats; null while it adds nothing';
 CREATE INDEX claims_streak ON claims (customer_id, payer_key, decided_on DESC, id DESC) INCLUDE (status)
     WHERE decided_on IS NOT NULL;
 
@@ -84,6 +88,16 @@ CREATE TABLE claim_payments (
     claim_id uuid NOT NULL,
     remittance_id uuid NOT NULL,
     position integer NOT NULL,
+    payer_key text NOT NULL,
+    payer_name text NOT NULL,
+    payer_id text NOT NULL,
+    payer_claim_number text NOT NULL,
+    provider_id text NOT NULL,
+    patient jsonb NOT NULL,
+    procedures text[] NOT NULL,
+    modifiers text[] NOT NULL,
+    diagnoses text[] NOT NULL,
+    service_on date,
     status text NOT NULL CHECK (status IN ('paid', 'partially_paid', 'denied', 'reversed')),
     status_code text NOT NULL,
     charge_cents bigint NOT NULL,
@@ -151,7 +165,7 @@ CREATE TABLE claim_daily_stats (
     paid_cents bigint NOT NULL,
     PRIMARY KEY (customer_id, payer_key, procedure, day)
 );
-COMMENT ON TABLE claim_daily_stats IS 'equals a count over claims by (payer_key, stat_procedure, stat_day) at every commit';
+COMMENT ON TABLE claim_daily_stats IS 'equals a count over the stat_* columns of claims at every commit';
 
 CREATE TABLE automation_rules (
     customer_id uuid NOT NULL,

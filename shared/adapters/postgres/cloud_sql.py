@@ -11,7 +11,9 @@ from shared.runtime.settings import Settings
 def _connector() -> Any:  # noqa: ANN401 - the connector ships no types
     from google.cloud.sql.connector import Connector
 
-    return Connector(refresh_strategy="lazy", timeout=10)  # lazy: no background refresh while the CPU is throttled
+    return Connector(
+        refresh_strategy="lazy", timeout=10
+    )  # lazy: no background refresh while the CPU is throttled
 
 
 def connector_creator(settings: Settings, *, user: str, database: str) -> Callable[[], Any]:

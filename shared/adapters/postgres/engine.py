@@ -11,7 +11,8 @@ from pg8000.core import make_params
 from pg8000.dbapi import convert_paramstyle
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine.interfaces import ExecutionContext
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shared.runtime.errors import TransientError
 from shared.runtime.settings import Settings
@@ -57,7 +58,12 @@ def _creator(settings: Settings, *, user: str, database: str) -> Callable[[], An
     if settings.database.startswith("/"):
         address = {"unix_sock": str(Path(settings.database) / f".s.PGSQL.{settings.database_port}")}
     return partial(
-        pg8000.dbapi.connect, user=user, database=database, timeout=SOCKET_TIMEOUT_S, tcp_keepalive=True, **address
+        pg8000.dbapi.connect,
+        user=user,
+        database=database,
+        timeout=SOCKET_TIMEOUT_S,
+        tcp_keepalive=True,
+        **address,
     )
 
 
@@ -75,7 +81,7 @@ def _execute_prepared(cursor: Any, statement: str, parameters: Any, context: Exe
     prepared: dict[str, tuple[str, bytes, Any, Any]] = context.root_connection.info.setdefault("prepared", {})
     if statement not in prepared:
         text, _ = convert_paramstyle("format", statement, parameters)
-        prepared[statement] = (text, *connection.prepare_statement(text))
+        prepared[statement] = (text, *connection.prepare_statement(text, ()))
     text, name, columns, input_funcs = prepared[statement]
     values = make_params(connection.py_types, parameters)
     cursor._context = connection.execute_named(name, values, columns, input_funcs, text)  # noqa: SLF001
@@ -96,7 +102,9 @@ def database_errors() -> Iterator[None]:
         raise TransientError("unavailable", "no database connection was free in time") from exc
     except DBAPIError as exc:
         if exc.connection_invalidated or _sql_state(exc) in TRANSIENT_STATES or _lost(exc.orig):
-            raise TransientError("unavailable", f"database: {_sql_state(exc) or type(exc.orig).__name__}") from exc
+            raise TransientError(
+                "unavailable", f"database: {_sql_state(exc) or type(exc.orig).__name__}"
+            ) from exc
         raise
     except (OSError, pg8000.dbapi.InterfaceError) as exc:
         raise TransientError("unavailable", f"database: {type(exc).__name__}") from exc

@@ -1,0 +1,1 @@
+"""Entry points: they translate between HTTP and handlers, and decide nothing."""

@@ -1,0 +1,1 @@
+"""Functions that Pub/Sub pushes to."""

@@ -1,0 +1,1 @@
+"""HTTP functions that payers call."""

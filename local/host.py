@@ -1,0 +1,70 @@
+"""Serves every function of `main.py` on one port, each hosted by functions-framework.
+
+`/functions/<name>/…` is one function, as its own deployment would serve it; anything else is `receive_webhook`, as the
+load balancer routes it.
+"""
+
+import argparse
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from functions_framework.aio import create_asgi_app_from_module
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PREFIX: Final = "/functions/"
+DEFAULT: Final = "receive_webhook"
+
+
+def build() -> Asgi:
+    """Return the application. Importing `main` is all it does: functions build what they use at their first request."""
+    module = import_module("main")
+    source = str(Path(str(module.__file__)))
+    hosted: dict[str, Asgi] = {
+        name: create_asgi_app_from_module(name, source, "http", module, module.__spec__)
+        for name in module.__all__
+    }
+
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith(PREFIX):
+            await hosted[DEFAULT](scope, receive, send)
+            return
+        name, _, rest = path.removeprefix(PREFIX).partition("/")
+        if name not in hosted:
+            await hosted[DEFAULT](scope, receive, send)  # answers not_found
+            return
+        await hosted[name]({**scope, "path": "/" + rest, "raw_path": ("/" + rest).encode()}, receive, send)
+
+    return route
+
+
+def server(app: Asgi) -> uvicorn.Server:
+    """Return a server with the loop and parser that the deployed functions use, and no access log."""
+    config = uvicorn.Config(
+        app, loop="uvloop", http="httptools", log_level="error", access_log=False, lifespan="off",
+        timeout_graceful_shutdown=5, backlog=2048,
+    )  # fmt: skip
+    return uvicorn.Server(config)
+
+
+def main() -> None:
+    """Serve on a listening socket that the parent process opened."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fd", type=int, required=True, help="file descriptor of the listening socket")
+    listening = socket.socket(fileno=parser.parse_args().fd)
+    running = server(build())
+    with asyncio.Runner(loop_factory=running.config.get_loop_factory()) as runner:
+        runner.run(running.serve(sockets=[listening]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,400 @@
+"""Claims and what payers decided of them, written so that any order and repetition ends alike.
+
+Three statements, in this order: lock the claims, add the payments, fold each claim from all its payments. A payment
+is never changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came
+first. `claim_daily_stats` moves by what each fold changed, in the same transaction.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import assert_never
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Connection, text
+
+from shared.domain.claims import (
+    Adjustment,
+    Authorization,
+    ClaimPayment,
+    Patient,
+    Record,
+    Remittance,
+    RemittanceSummary,
+    ServiceLine,
+    SubmittedClaim,
+)
+from shared.domain.ids import authorization_id, claim_id, payment_id, remittance_id
+
+Row = dict[str, object]
+
+PLACE_PAID_CLAIMS = text("""
+INSERT INTO claims (id, customer_id, claim_number, payer_key, payer_name, charge_cents, status)
+SELECT id, CAST(:customer_id AS uuid), claim_number, '', '', 0, 'submitted'
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id uuid, claim_number text)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET updated_at = now()
+""")  # the update changes nothing: it locks the claim until we commit, so that folds of one claim queue up
+
+PLACE_SUBMITTED_CLAIMS = text("""
+INSERT INTO claims AS c (
+    id, customer_id, claim_number, payer_key, payer_name, payer_id, provider_id, patient, charge_cents, status,
+    procedures, modifiers, diagnoses, authorization_number, frequency, submitted_on, submission_event_id, service_on)
+SELECT id, CAST(:customer_id AS uuid), claim_number, payer_key, payer_name, payer_id, provider_id, patient,
+    charge_cents, 'submitted', procedures, modifiers, diagnoses, authorization_number, frequency, submitted_on,
+    submission_event_id, service_on
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+    id uuid, claim_number text, payer_key text, payer_name text, payer_id text, provider_id text, patient jsonb,
+    charge_cents bigint, procedures text[], modifiers text[], diagnoses text[], authorization_number text,
+    frequency text, submitted_on date, submission_event_id uuid, service_on date)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET
+    payer_key = EXCLUDED.payer_key, payer_name = EXCLUDED.payer_name, payer_id = EXCLUDED.payer_id,
+    provider_id = EXCLUDED.provider_id, patient = EXCLUDED.patient, charge_cents = EXCLUDED.charge_cents,
+    procedures = EXCLUDED.procedures, modifiers = EXCLUDED.modifiers, diagnoses = EXCLUDED.diagnoses,
+    authorization_number = EXCLUDED.authorization_number, frequency = EXCLUDED.frequency,
+    submitted_on = EXCLUDED.submitted_on, submission_event_id = EXCLUDED.submission_event_id,
+    service_on = EXCLUDED.service_on, updated_at = now()
+WHERE c.submission_event_id IS NULL
+    OR (coalesce(EXCLUDED.submitted_on, '-infinity'), EXCLUDED.submission_event_id)
+     > (coalesce(c.submitted_on, '-infinity'), c.submission_event_id)
+""")
+
+ADD_PAYMENTS = text("""
+WITH advice AS (
+    INSERT INTO remittances AS m (
+        id, customer_id, event_id, payer_key, payer_name, payee_name, trace_number, method, paid_cents, decided_on,
+        decided_source, claim_count, claims_paid_cents, findings)
+    SELECT id, CAST(:customer_id AS uuid), CAST(:event_id AS uuid), payer_key, payer_name, payee_name, trace_number,
+        method, paid_cents, decided_on, decided_source, claim_count, claims_paid_cents, findings
+    FROM jsonb_to_recordset(CAST(:remittances AS jsonb)) AS r(
+        id uuid, payer_key text, payer_name text, payee_name text, trace_number text, method text, paid_cents bigint,
+        decided_on date, decided_source text, claim_count integer, claims_paid_cents bigint, findings jsonb)
+    ORDER BY id
+    ON CONFLICT (id) DO UPDATE SET
+        claim_count = EXCLUDED.claim_count, claims_paid_cents = EXCLUDED.claims_paid_cents,
+        findings = EXCLUDED.findings
+    WHERE m.claim_count IS NULL AND EXCLUDED.claim_count IS NOT NULL
+), added AS (
+    INSERT INTO claim_payments (
+        id, customer_id, claim_id, remittance_id, position, payer_key, payer_name, payer_id, payer_claim_number,
+        provider_id, patient, procedures, modifiers, diagnoses, service_on, status, status_code, charge_cents,
+        paid_cents, patient_cents, allowed_cents, decided_on, lines, findings)
+    SELECT id, CAST(:customer_id AS uuid), claim_id, remittance_id, position, payer_key, payer_name, payer_id,
+        payer_claim_number, provider_id, patient, procedures, modifiers, diagnoses, service_on, status, status_code,
+        charge_cents, paid_cents, patient_cents, allowed_cents, decided_on, lines, findings
+    FROM jsonb_to_recordset(CAST(:payments AS jsonb)) AS r(
+        id uuid, claim_id uuid, remittance_id uuid, position integer, payer_key text, payer_name text, payer_id text,
+        payer_claim_number text, provider_id text, patient jsonb, procedures text[], modifiers text[],
+        diagnoses text[], service_on date, status text, status_code text, charge_cents bigint, paid_cents bigint,
+        patient_cents bigint, allowed_cents bigint, decided_on date, lines jsonb, findings jsonb)
+    ORDER BY id
+    ON CONFLICT (id) DO NOTHING
+)
+INSERT INTO adjustments (owner_id, ordinal, customer_id, line, group_code, carc, amount_cents, quantity)
+SELECT owner_id, ordinal, CAST(:customer_id AS uuid), line, group_code, carc, amount_cents, quantity
+FROM jsonb_to_recordset(CAST(:adjustments AS jsonb)) AS r(
+    owner_id uuid, ordinal integer, line integer, group_code text, carc text, amount_cents bigint, quantity text)
+ORDER BY owner_id, ordinal
+ON CONFLICT (owner_id, ordinal) DO NOTHING
+""")
+
+FOLD_CLAIMS = text("""
+WITH before AS (
+    SELECT stat_payer_key, stat_procedure, stat_day, stat_denied, stat_charge_cents, stat_paid_cents
+    FROM claims WHERE id = ANY(CAST(:ids AS uuid[])) AND stat_day IS NOT NULL
+), sums AS (
+    SELECT claim_id, sum(paid_cents) AS paid_cents, sum(patient_cents) AS patient_cents
+    FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[])) GROUP BY claim_id
+), latest AS (
+    SELECT DISTINCT ON (claim_id) claim_id, status, decided_on, payer_claim_number
+    FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
+    ORDER BY claim_id, decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC
+), stated AS (
+    SELECT DISTINCT ON (claim_id) *
+    FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
+    ORDER BY claim_id, (status = 'reversed'), decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC
+), folded AS (
+    SELECT c.id, s.paid_cents, s.patient_cents, l.status, l.decided_on, l.payer_claim_number,
+        c.submission_event_id IS NULL AS unsubmitted,
+        CASE WHEN c.submission_event_id IS NULL THEN abs(t.charge_cents) ELSE c.charge_cents END AS charge_cents,
+        CASE WHEN c.payer_key = '' OR c.submission_event_id IS NULL
+            THEN t.payer_key ELSE c.payer_key END AS payer_key,
+        CASE WHEN c.payer_key = '' OR c.submission_event_id IS NULL
+            THEN t.payer_name ELSE c.payer_name END AS payer_name,
+        CASE WHEN c.submission_event_id IS NULL OR cardinality(c.procedures) = 0
+            THEN t.procedures ELSE c.procedures END AS procedures,
+        t.payer_id, t.provider_id, t.patient, t.modifiers, t.diagnoses, t.service_on,
+        CASE WHEN l.status <> 'reversed' THEN l.decided_on END AS stat_day
+    FROM claims c
+    JOIN sums s ON s.claim_id = c.id
+    JOIN latest l ON l.claim_id = c.id
+    JOIN stated t ON t.claim_id = c.id
+), after AS (
+    UPDATE claims c SET
+        paid_cents = f.paid_cents, patient_cents = f.patient_cents, status = f.status, decided_on = f.decided_on,
+        payer_claim_number = f.payer_claim_number, charge_cents = f.charge_cents, payer_key = f.payer_key,
+        payer_name = f.payer_name, procedures = f.procedures,
+        payer_id = CASE WHEN f.unsubmitted THEN f.payer_id ELSE c.payer_id END,
+        provider_id = CASE WHEN f.unsubmitted THEN f.provider_id ELSE c.provider_id END,
+        patient = CASE WHEN f.unsubmitted THEN f.patient ELSE c.patient END,
+        modifiers = CASE WHEN f.unsubmitted THEN f.modifiers ELSE c.modifiers END,
+        diagnoses = CASE WHEN f.unsubmitted THEN f.diagnoses ELSE c.diagnoses END,
+        service_on = CASE WHEN f.unsubmitted THEN f.service_on ELSE c.service_on END,
+        stat_day = f.stat_day,
+        stat_payer_key = CASE WHEN f.stat_day IS NOT NULL THEN f.payer_key END,
+        stat_procedure = CASE WHEN f.stat_day IS NOT NULL THEN coalesce(f.procedures[1], '') END,
+        stat_denied = CASE WHEN f.stat_day IS NOT NULL THEN CAST(f.status = 'denied' AS integer) END,
+        stat_charge_cents = CASE WHEN f.stat_day IS NOT NULL THEN f.charge_cents END,
+        stat_paid_cents = CASE WHEN f.stat_day IS NOT NULL THEN f.paid_cents END,
+        updated_at = now()
+    FROM folded f WHERE c.id = f.id
+    RETURNING c.stat_payer_key, c.stat_procedure, c.stat_day, c.stat_denied, c.stat_charge_cents, c.stat_paid_cents
+), moved AS (
+    SELECT stat_payer_key, stat_procedure, stat_day, sum(decided) AS decided, sum(denied) AS denied,
+        sum(charge_cents) AS charge_cents, sum(paid_cents) AS paid_cents
+    FROM (
+        SELECT stat_payer_key, stat_procedure, stat_day, -1 AS decided, -stat_denied AS denied,
+            -stat_charge_cents AS charge_cents, -stat_paid_cents AS paid_cents FROM before
+        UNION ALL
+        SELECT stat_payer_key, stat_procedure, stat_day, 1, stat_denied, stat_charge_cents, stat_paid_cents
+        FROM after WHERE stat_day IS NOT NULL
+    ) AS change
+    GROUP BY stat_payer_key, stat_procedure, stat_day
+)
+INSERT INTO claim_daily_stats AS s (customer_id, payer_key, procedure, day, decided, denied, charge_cents, paid_cents)
+SELECT CAST(:customer_id AS uuid), stat_payer_key, stat_procedure, stat_day, decided, denied, charge_cents, paid_cents
+FROM moved
+WHERE decided <> 0 OR denied <> 0 OR charge_cents <> 0 OR paid_cents <> 0
+ORDER BY stat_payer_key, stat_procedure, stat_day
+ON CONFLICT (customer_id, payer_key, procedure, day) DO UPDATE SET
+    decided = s.decided + EXCLUDED.decided, denied = s.denied + EXCLUDED.denied,
+    charge_cents = s.charge_cents + EXCLUDED.charge_cents, paid_cents = s.paid_cents + EXCLUDED.paid_cents
+""")
+
+PLACE_AUTHORIZATIONS = text("""
+INSERT INTO authorizations AS a (
+    id, customer_id, payer_key, payer_name, number, patient, procedure, status, effective_on, expires_on,
+    units_authorized, units_used, stated_on, event_id)
+SELECT id, CAST(:customer_id AS uuid), payer_key, payer_name, number, patient, procedure, status, effective_on,
+    expires_on, units_authorized, units_used, stated_on, CAST(:event_id AS uuid)
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+    id uuid, payer_key text, payer_name text, number text, patient jsonb, procedure text, status text,
+    effective_on date, expires_on date, units_authorized integer, units_used integer, stated_on date)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET
+    payer_name = EXCLUDED.payer_name, patient = EXCLUDED.patient, status = EXCLUDED.status,
+    effective_on = EXCLUDED.effective_on, expires_on = EXCLUDED.expires_on,
+    units_authorized = EXCLUDED.units_authorized, units_used = EXCLUDED.units_used,
+    stated_on = EXCLUDED.stated_on, event_id = EXCLUDED.event_id, updated_at = now()
+WHERE (coalesce(EXCLUDED.stated_on, '-infinity'), EXCLUDED.event_id)
+    > (coalesce(a.stated_on, '-infinity'), a.event_id)
+""")
+
+
+def store(connection: Connection, customer_id: UUID, event_id: UUID, records: Sequence[Record]) -> set[UUID]:
+    """Write the records and return the ids of the claims they touch, which must be folded before the commit."""
+    submitted, payments, summaries, authorizations = _by_kind(records)
+    claims = {claim_id(customer_id, p.claim_number): p.claim_number for p in payments}
+    common = {"customer_id": str(customer_id)}
+    if submitted:
+        rows = {row["id"]: row for row in (_submission(customer_id, event_id, s) for s in submitted)}
+        connection.execute(PLACE_SUBMITTED_CLAIMS, {**common, "rows": _json(rows.values())})
+    if claims:
+        placed = ({"id": key, "claim_number": number} for key, number in claims.items())
+        connection.execute(PLACE_PAID_CLAIMS, {**common, "rows": _json(placed)})
+    if payments or summaries:
+        connection.execute(
+            ADD_PAYMENTS, {**common, "event_id": str(event_id), **_advices(customer_id, payments, summaries)}
+        )
+    if authorizations:
+        rows = {row["id"]: row for row in (_authorization(customer_id, a) for a in authorizations)}
+        connection.execute(
+            PLACE_AUTHORIZATIONS, {**common, "event_id": str(event_id), "rows": _json(rows.values())}
+        )
+    return claims.keys() | {claim_id(customer_id, s.claim_number) for s in submitted}
+
+
+def fold(connection: Connection, customer_id: UUID, claim_ids: Iterable[UUID]) -> None:
+    """Bring claims, and the daily statistics they count in, up to date with their payments."""
+    ids = [str(key) for key in claim_ids]
+    if ids:
+        connection.execute(FOLD_CLAIMS, {"customer_id": str(customer_id), "ids": ids})
+
+
+def _by_kind(
+    records: Sequence[Record],
+) -> tuple[list[SubmittedClaim], list[ClaimPayment], list[RemittanceSummary], list[Authorization]]:
+    submitted: list[SubmittedClaim] = []
+    payments: list[ClaimPayment] = []
+    summaries: list[RemittanceSummary] = []
+    authorizations: list[Authorization] = []
+    for record in records:
+        match record:
+            case ClaimPayment():
+                payments.append(record)
+            case SubmittedClaim():
+                submitted.append(record)
+            case RemittanceSummary():
+                summaries.append(record)
+            case Authorization():
+                authorizations.append(record)
+            case _:
+                assert_never(record)
+    return submitted, payments, summaries, authorizations
+
+
+def _advices(
+    customer_id: UUID, payments: list[ClaimPayment], summaries: list[RemittanceSummary]
+) -> dict[str, str]:
+    advices = {p.remittance.key: _remittance(customer_id, p.remittance) for p in payments}
+    advices.update((s.remittance.key, _summary(customer_id, s)) for s in summaries)
+    adjustments = [
+        row for p in payments for row in _adjustments(payment_id(customer_id, p), _all_adjustments(p))
+    ]
+    for s in summaries:
+        adjustments += _adjustments(remittance_id(customer_id, s.remittance), s.adjustments)
+    return {
+        "remittances": _json(advices.values()),
+        "payments": _json(_payment(customer_id, p) for p in payments),
+        "adjustments": _json(adjustments),
+    }
+
+
+def _submission(customer_id: UUID, event_id: UUID, claim: SubmittedClaim) -> Row:
+    return {
+        "id": claim_id(customer_id, claim.claim_number),
+        "claim_number": claim.claim_number,
+        "payer_key": claim.payer.key,
+        "payer_name": claim.payer.name,
+        "payer_id": claim.payer.id,
+        "provider_id": claim.provider.id,
+        "patient": _patient(claim.patient),
+        "charge_cents": claim.charge_cents,
+        "procedures": [line.procedure for line in claim.lines],
+        "modifiers": _modifiers(claim.lines),
+        "diagnoses": claim.diagnoses,
+        "authorization_number": claim.authorization_number,
+        "frequency": claim.frequency,
+        "submitted_on": claim.submitted_on,
+        "submission_event_id": event_id,
+        "service_on": claim.service_on,
+    }
+
+
+def _remittance(customer_id: UUID, remittance: Remittance) -> Row:
+    return {
+        "id": remittance_id(customer_id, remittance),
+        "payer_key": remittance.payer.key,
+        "payer_name": remittance.payer.name,
+        "payee_name": remittance.payee.name,
+        "trace_number": remittance.trace_number,
+        "method": remittance.method,
+        "paid_cents": remittance.paid_cents,
+        "decided_on": remittance.decided_on,
+        "decided_source": remittance.decided_source,
+        "claim_count": None,
+        "claims_paid_cents": None,
+        "findings": [],
+    }
+
+
+def _summary(customer_id: UUID, summary: RemittanceSummary) -> Row:
+    return {
+        **_remittance(customer_id, summary.remittance),
+        "claim_count": summary.claim_count,
+        "claims_paid_cents": summary.claims_paid_cents,
+        "findings": [asdict(finding) for finding in summary.findings],
+    }
+
+
+def _payment(customer_id: UUID, payment: ClaimPayment) -> Row:
+    payer = payment.remittance.payer
+    return {
+        "id": payment_id(customer_id, payment),
+        "claim_id": claim_id(customer_id, payment.claim_number),
+        "remittance_id": remittance_id(customer_id, payment.remittance),
+        "position": payment.position,
+        "payer_key": payer.key,
+        "payer_name": payer.name,
+        "payer_id": payer.id,
+        "payer_claim_number": payment.payer_claim_number,
+        "provider_id": payment.provider.id,
+        "patient": _patient(payment.patient),
+        "procedures": [line.procedure for line in payment.lines],
+        "modifiers": _modifiers(payment.lines),
+        "diagnoses": payment.diagnoses,
+        "service_on": payment.service_on,
+        "status": payment.status,
+        "status_code": payment.status_code,
+        "charge_cents": payment.charge_cents,
+        "paid_cents": payment.paid_cents,
+        "patient_cents": payment.patient_cents,
+        "allowed_cents": payment.allowed_cents,
+        "decided_on": payment.decided_on,
+        "lines": [_line(line) for line in payment.lines],
+        "findings": [asdict(finding) for finding in payment.findings],
+    }
+
+
+def _line(line: ServiceLine) -> Row:
+    return {
+        "procedure": line.procedure,
+        "modifiers": line.modifiers,
+        "units": line.units,
+        "charge_cents": line.charge_cents,
+        "paid_cents": line.paid_cents,
+        "allowed_cents": line.allowed_cents,
+        "service_on": line.service_on,
+        "remarks": line.remarks,
+    }
+
+
+def _authorization(customer_id: UUID, authorization: Authorization) -> Row:
+    return {
+        "id": authorization_id(customer_id, authorization),
+        "payer_key": authorization.payer.key,
+        "payer_name": authorization.payer.name,
+        "number": authorization.number,
+        "patient": _patient(authorization.patient),
+        "procedure": authorization.procedure,
+        "status": authorization.status,
+        "effective_on": authorization.effective_on,
+        "expires_on": authorization.expires_on,
+        "units_authorized": authorization.units_authorized,
+        "units_used": authorization.units_used,
+        "stated_on": authorization.stated_on,
+    }
+
+
+def _all_adjustments(payment: ClaimPayment) -> tuple[Adjustment, ...]:
+    return payment.adjustments + tuple(a for line in payment.lines for a in line.adjustments)
+
+
+def _adjustments(owner: UUID, adjustments: Iterable[Adjustment]) -> list[Row]:
+    return [
+        {
+            "owner_id": owner,
+            "ordinal": ordinal,
+            "line": a.line,
+            "group_code": a.group,
+            "carc": a.carc,
+            "amount_cents": a.amount_cents,
+            "quantity": a.quantity,
+        }
+        for ordinal, a in enumerate(adjustments)
+    ]
+
+
+def _patient(patient: Patient) -> Row:
+    born_on: date | None = patient.born_on
+    return {"name": patient.name, "member_id": patient.member_id, "born_on": born_on}
+
+
+def _modifiers(lines: Sequence[ServiceLine]) -> list[str]:
+    return sorted({modifier for line in lines for modifier in line.modifiers})
+
+
+def _json(rows: Iterable[Row]) -> str:
+    return orjson.dumps(list(rows)).decode()

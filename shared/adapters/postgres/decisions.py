@@ -1,0 +1,213 @@
+"""What rules ask of history, and what they decided: one statement each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Connection, text
+
+from shared.domain.commands import Action, Alert, Execution, Hold, Risk
+from shared.ports.record import DeadLetter
+
+LONGEST_STREAK = 50
+
+RULES = text("""
+SELECT document FROM automation_rules WHERE customer_id = CAST(:customer_id AS uuid) AND active
+ORDER BY rule_id
+""")
+
+DENIED_UP_TO = text("""
+WITH this AS (SELECT decided_on, id FROM claims WHERE id = CAST(:claim_id AS uuid) AND decided_on IS NOT NULL)
+SELECT c.status FROM this, LATERAL (
+    SELECT status FROM claims
+    WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key AND decided_on IS NOT NULL
+        AND (decided_on, id) <= (this.decided_on, this.id)
+    ORDER BY decided_on DESC, id DESC LIMIT :longest
+) c
+""")
+
+NEWEST = text("""
+SELECT status FROM claims
+WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key AND decided_on IS NOT NULL
+ORDER BY decided_on DESC, id DESC LIMIT :longest
+""")
+
+CONTRACTED = text("""
+SELECT DISTINCT ON (procedure) procedure, contracted_cents FROM fee_schedules
+WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key
+    AND procedure = ANY(CAST(:procedures AS text[])) AND effective_from <= CAST(:on AS date)
+ORDER BY procedure, effective_from DESC
+""")
+
+DENIAL_COUNTS = text("""
+SELECT coalesce(sum(decided), 0), coalesce(sum(denied), 0) FROM claim_daily_stats
+WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key AND procedure = :procedure
+    AND day >= CAST(:since AS date)
+""")
+
+AUDIT = text("""
+WITH done AS (
+    INSERT INTO executions (id, customer_id, event_id, event_type, subject, rule_id, rule_version, decision, result,
+        explanation, execution_time_ms, trace_id)
+    SELECT id, CAST(:customer_id AS uuid), event_id, event_type, subject, rule_id, rule_version, decision, result,
+        explanation, execution_time_ms, trace_id
+    FROM jsonb_to_recordset(CAST(:executions AS jsonb)) AS r(
+        id uuid, event_id uuid, event_type text, subject text, rule_id text, rule_version integer, decision text,
+        result text, explanation jsonb, execution_time_ms double precision, trace_id text)
+    ON CONFLICT (id) DO NOTHING
+), asked AS (
+    INSERT INTO actions (id, customer_id, execution_id, event_id, rule_id, subject, type, params, state)
+    SELECT id, CAST(:customer_id AS uuid), execution_id, event_id, rule_id, subject, type, params, state
+    FROM jsonb_to_recordset(CAST(:actions AS jsonb)) AS r(
+        id uuid, execution_id uuid, event_id uuid, rule_id text, subject text, type text, params jsonb, state text)
+    ON CONFLICT (id) DO NOTHING
+), told AS (
+    INSERT INTO alerts (id, customer_id, event_id, rule_id, severity, title, subject)
+    SELECT id, CAST(:customer_id AS uuid), event_id, rule_id, severity, title, subject
+    FROM jsonb_to_recordset(CAST(:alerts AS jsonb)) AS r(
+        id uuid, event_id uuid, rule_id text, severity text, title text, subject text)
+    ON CONFLICT (id) DO NOTHING
+)
+UPDATE claims c SET
+    hold_reason = coalesce(n.reason, c.hold_reason),
+    risk_score = coalesce(n.score, c.risk_score),
+    risk_factors = coalesce(n.factors, c.risk_factors)
+FROM jsonb_to_recordset(CAST(:claims AS jsonb)) AS n(claim_id uuid, reason text, score smallint, factors jsonb)
+WHERE c.id = n.claim_id
+""")
+
+KEEP_DEAD_LETTER = text("""
+INSERT INTO dead_letters AS d (id, customer_id, event_id, connection_id, consumer, subscription, event_type, code,
+    reason, attempts, trace_id, attributes, body)
+VALUES (CAST(:id AS uuid), CAST(:customer_id AS uuid), CAST(:event_id AS uuid), CAST(:connection_id AS uuid),
+    :consumer, :subscription, :event_type, :code, :reason, CAST(:attempts AS integer), :trace_id,
+    CAST(:attributes AS jsonb), :body)
+ON CONFLICT (id) DO UPDATE SET
+    attempts = greatest(d.attempts, EXCLUDED.attempts), code = EXCLUDED.code, reason = EXCLUDED.reason,
+    state = 'open', last_at = now()
+""")
+
+
+def rules(connection: Connection, customer_id: UUID) -> list[Mapping[str, object]]:
+    """Return the customer's active rule documents, by id."""
+    return list(connection.execute(RULES, {"customer_id": str(customer_id)}).scalars())
+
+
+def denials_in_a_row(
+    connection: Connection, customer_id: UUID, *, payer_key: str, claim_id: UUID
+) -> int | None:
+    """Return the denials without another decision between, up to and with this claim; None if it is undecided."""
+    statuses = connection.execute(
+        DENIED_UP_TO,
+        {
+            "customer_id": str(customer_id),
+            "payer_key": payer_key,
+            "claim_id": str(claim_id),
+            "longest": LONGEST_STREAK,
+        },
+    ).scalars()
+    found = list(statuses)
+    return _leading_denials(found) if found else None
+
+
+def open_denial_streak(connection: Connection, customer_id: UUID, *, payer_key: str) -> int:
+    """Return how many of the payer's newest decisions are denials without another between."""
+    statuses = connection.execute(
+        NEWEST, {"customer_id": str(customer_id), "payer_key": payer_key, "longest": LONGEST_STREAK}
+    ).scalars()
+    return _leading_denials(statuses)
+
+
+def _leading_denials(statuses: Iterable[str]) -> int:
+    count = 0
+    for status in statuses:
+        if status != "denied":
+            break
+        count += 1
+    return count
+
+
+def contracted_cents(
+    connection: Connection, customer_id: UUID, *, payer_key: str, procedures: Sequence[str], on: date
+) -> dict[str, int]:
+    """Return the contracted amount by procedure as of a date."""
+    rows = connection.execute(
+        CONTRACTED,
+        {
+            "customer_id": str(customer_id),
+            "payer_key": payer_key,
+            "procedures": list(procedures),
+            "on": on.isoformat(),
+        },
+    )
+    return {row.procedure: row.contracted_cents for row in rows}
+
+
+def denial_counts(
+    connection: Connection, customer_id: UUID, *, payer_key: str, procedure: str, since: date
+) -> tuple[int, int]:
+    """Return (decided, denied) claims since a day."""
+    decided, denied = connection.execute(
+        DENIAL_COUNTS,
+        {
+            "customer_id": str(customer_id),
+            "payer_key": payer_key,
+            "procedure": procedure,
+            "since": since.isoformat(),
+        },
+    ).one()
+    return int(decided), int(denied)
+
+
+def decide(
+    connection: Connection,
+    customer_id: UUID,
+    executions: Sequence[Execution],
+    *,
+    actions: Sequence[Action],
+    alerts: Sequence[Alert],
+    holds: Sequence[Hold],
+    risks: Sequence[Risk],
+) -> None:
+    """Write one event's audit trail and everything that follows from it in one statement."""
+    changes: dict[UUID, dict[str, object]] = {hold.claim_id: {"reason": hold.reason} for hold in holds}
+    for risk in risks:
+        changes.setdefault(risk.claim_id, {}).update(score=risk.score, factors=risk.factors)
+    connection.execute(
+        AUDIT,
+        {
+            "customer_id": str(customer_id),
+            "executions": _json(asdict(execution) for execution in executions),
+            "actions": _json(asdict(action) for action in actions),
+            "alerts": _json(asdict(alert) for alert in alerts),
+            "claims": _json({"claim_id": claim, **change} for claim, change in changes.items()),
+        },
+    )
+
+
+def keep_dead_letter(connection: Connection, letter: DeadLetter) -> None:
+    """Insert the letter, or bring the one that is there up to date."""
+    connection.execute(
+        KEEP_DEAD_LETTER,
+        {
+            "id": str(letter.id),
+            "customer_id": str(letter.customer_id),
+            "event_id": None if letter.event_id is None else str(letter.event_id),
+            "connection_id": None if letter.connection_id is None else str(letter.connection_id),
+            "consumer": letter.consumer,
+            "subscription": letter.subscription,
+            "event_type": letter.event_type,
+            "code": letter.code,
+            "reason": letter.reason,
+            "attempts": letter.attempts,
+            "trace_id": letter.trace_id,
+            "attributes": orjson.dumps(dict(letter.attributes)).decode(),
+            "body": letter.body,
+        },
+    )
+
+
+def _json(rows: Iterable[object]) -> str:
+    return orjson.dumps(list(rows)).decode()

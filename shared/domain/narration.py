@@ -1,0 +1,215 @@
+"""What a record says, as the domain event that rules read. Pure.
+
+An event's id follows from the record's own identity, not from the delivery that carried it: the same advice sent twice
+under two delivery ids is one event. Its data holds facts by the names of `schemas/rules/facts.json`, and no patient.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import assert_never
+from uuid import UUID
+
+from shared.domain.claims import (
+    Adjustment,
+    Authorization,
+    ClaimPayment,
+    PaymentStatus,
+    Record,
+    RemittanceSummary,
+    ServiceLine,
+    SubmittedClaim,
+)
+from shared.domain.events import Event, EventType
+from shared.domain.ids import authorization_id, claim_id, derive, payment_id, remittance_id
+
+Facts = Mapping[str, object]
+
+CONTRACTUAL = frozenset({"45", "253", "131"})  # what the contract takes off a charge is not what was denied
+
+PAYMENT_EVENTS: Mapping[PaymentStatus, EventType] = {
+    PaymentStatus.PAID: "claim.paid",
+    PaymentStatus.PARTIALLY_PAID: "claim.paid",
+    PaymentStatus.DENIED: "claim.denied",
+    PaymentStatus.REVERSED: "claim.reversed",
+}
+
+
+def narrate(record: Record, *, cause: Event, now: datetime) -> Event:
+    """Return the domain event for a record. cause: the event whose payload held it."""
+    customer = cause.customer_id
+    match record:
+        case ClaimPayment():
+            identity = payment_id(customer, record)
+            event_type, subject, facts = (
+                PAYMENT_EVENTS[record.status],
+                _claim(customer, record),
+                _payment(customer, record),
+            )
+        case SubmittedClaim():
+            identity = derive(
+                claim_id(customer, record.claim_number),
+                record.frequency,
+                record.submitted_on,
+                record.charge_cents,
+            )
+            event_type, subject, facts = (
+                "claim.submitted",
+                _claim(customer, record),
+                _submission(customer, record),
+            )
+        case RemittanceSummary():
+            identity = remittance_id(customer, record.remittance)
+            event_type, subject, facts = (
+                "remittance.received",
+                f"remittances/{identity}",
+                _summary(record, identity),
+            )
+        case Authorization():
+            key = authorization_id(customer, record)
+            identity = derive(key, record.status, record.stated_on, record.expires_on)
+            event_type, subject, facts = (
+                "authorization.decided",
+                f"authorizations/{key}",
+                _authorization(record, key),
+            )
+        case _:
+            assert_never(record)
+    return Event(
+        id=derive(identity, event_type),
+        type=event_type,
+        source="/functions/process_webhook",
+        subject=subject,
+        time=now,
+        customer_id=customer,
+        data=json.dumps(facts, default=_plain, separators=(",", ":")).encode(),
+        trace_parent=cause.trace_parent,
+        parent_id=cause.id,
+        extensions={"connectionid": cause.extensions["connectionid"]}
+        if "connectionid" in cause.extensions
+        else {},
+    )
+
+
+def _claim(customer: UUID, record: ClaimPayment | SubmittedClaim) -> str:
+    return f"claims/{claim_id(customer, record.claim_number)}"
+
+
+def _payment(customer: UUID, payment: ClaimPayment) -> Facts:
+    payer = payment.remittance.payer
+    claim: dict[str, object] = {
+        "id": claim_id(customer, payment.claim_number),
+        "number": payment.claim_number,
+        "payer_id": payer.key,
+        "payer_name": payer.name,
+        "provider_id": payment.provider.id,
+        "charge_cents": payment.charge_cents,
+        "paid_cents": payment.paid_cents,
+        "patient_cents": payment.patient_cents,
+        "allowed_cents": payment.allowed_cents,
+        "status": payment.status,
+        "status_code": payment.status_code,
+        "service_on": payment.service_on,
+        "decided_on": payment.decided_on,
+        "diagnoses": payment.diagnoses,
+        **_lines(payment.lines),
+    }
+    return {"claim": claim, "denial": _denial(payment)}
+
+
+def _denial(payment: ClaimPayment) -> Facts:
+    """Return the reasons, largest amount first; the amount is what neither payer, patient nor contract covers."""
+    adjustments = payment.adjustments + tuple(a for line in payment.lines for a in line.adjustments)
+    reasons = sorted(
+        (a for a in adjustments if a.group != "PR" and not _is_contractual(a)),
+        key=lambda a: (-abs(a.amount_cents), a.carc),
+    )
+    remarks = [*payment.remarks, *(remark for line in payment.lines for remark in line.remarks)]
+    return {
+        "carc": reasons[0].carc if reasons else None,
+        "group": reasons[0].group if reasons else None,
+        "carcs": list(dict.fromkeys(a.carc for a in reasons)),
+        "amount_cents": sum(a.amount_cents for a in reasons) if reasons else payment.charge_cents,
+        "remarks": list(dict.fromkeys(remarks)),
+    }
+
+
+def _is_contractual(adjustment: Adjustment) -> bool:
+    return adjustment.group == "CO" and adjustment.carc in CONTRACTUAL
+
+
+def _submission(customer: UUID, claim: SubmittedClaim) -> Facts:
+    return {
+        "claim": {
+            "id": claim_id(customer, claim.claim_number),
+            "number": claim.claim_number,
+            "payer_id": claim.payer.key,
+            "payer_name": claim.payer.name,
+            "provider_id": claim.provider.id,
+            "charge_cents": claim.charge_cents,
+            "status": "submitted",
+            "use": claim.use,
+            "frequency": claim.frequency,
+            "authorization_number": claim.authorization_number or None,
+            "service_on": claim.service_on,
+            "diagnoses": claim.diagnoses,
+            **_lines(claim.lines),
+        }
+    }
+
+
+def _lines(lines: tuple[ServiceLine, ...]) -> Facts:
+    return {
+        "procedures": list(dict.fromkeys(line.procedure for line in lines)),
+        "modifiers": sorted({modifier for line in lines for modifier in line.modifiers}),
+        "lines": [
+            {
+                "procedure": line.procedure,
+                "modifiers": line.modifiers,
+                "charge_cents": line.charge_cents,
+                "paid_cents": line.paid_cents,
+                "allowed_cents": line.allowed_cents,
+                "units": line.units,
+            }
+            for line in lines
+        ],
+    }
+
+
+def _summary(summary: RemittanceSummary, identity: UUID) -> Facts:
+    remittance = summary.remittance
+    return {
+        "remittance": {
+            "id": identity,
+            "payer_id": remittance.payer.key,
+            "payer_name": remittance.payer.name,
+            "paid_cents": remittance.paid_cents,
+            "claim_count": summary.claim_count,
+            "claims_paid_cents": summary.claims_paid_cents,
+            "findings": sorted({finding.code for finding in summary.findings}),
+        }
+    }
+
+
+def _authorization(authorization: Authorization, key: UUID) -> Facts:
+    return {
+        "authorization": {
+            "id": key,
+            "number": authorization.number,
+            "payer_id": authorization.payer.key,
+            "payer_name": authorization.payer.name,
+            "procedure": authorization.procedure,
+            "status": authorization.status,
+            "effective_on": authorization.effective_on,
+            "expires_on": authorization.expires_on,
+            "units_authorized": authorization.units_authorized,
+            "units_used": authorization.units_used,
+        }
+    }
+
+
+def _plain(value: object) -> str:
+    """Write what JSON has no form for: ids and dates as text."""
+    if isinstance(value, UUID | date):
+        return str(value)
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,181 @@
+"""A payer's delivery becomes a durable event, or nothing. DESIGN section 4, STYLE rule 2."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from shared.domain.events import Event, Outgoing
+from shared.domain.ids import event_id
+from shared.ports.clock import Clock
+from shared.ports.connections import Connection
+from shared.ports.idempotency import Claim, IdempotencyStore, Settled
+from shared.ports.publisher import Publisher
+from shared.runtime.cached import Cached
+from shared.runtime.envelope import to_message
+from shared.runtime.errors import PoisonError, TransientError
+from shared.runtime.rate_limit import Allowance, RateLimiter
+from shared.runtime.settings import KEY_TTL_S, PUBLISH_TIMEOUT_S
+from shared.runtime.signatures import verify
+
+CONSUMER: Final = "receive_webhook"
+SECRET_RETRY_S: Final = (
+    10.0  # a failed signature rereads secrets at most this often: a rotation needs no restart
+)
+NOBODY: Final = Connection(
+    id=UUID(int=0),
+    customer_id=UUID(int=0),
+    provider="",
+    scheme="standard-webhooks",
+    secret_name="upstream-no-such-connection",  # noqa: S106 - a name, and nothing is ever signed with it
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RawDelivery:
+    """A request as it came. headers: names in lower case. connection_id: from the path, whatever was sent."""
+
+    provider: str
+    connection_id: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    content_type: str
+    trace_parent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The delivery is durable. claim: to be settled once the reply is out; None if it was accepted before."""
+
+    event_id: UUID
+    connection: Connection
+    answer: Mapping[str, str]
+    allowance: Allowance
+    claim: Claim | None
+
+    @property
+    def duplicate(self) -> bool:
+        """Whether the same delivery was accepted before."""
+        return self.claim is None
+
+
+class RateLimitedError(TransientError):
+    """The sender is over its rate. allowance: for the reply's headers."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        super().__init__("rate_limited", retry_after_s=allowance.retry_after_s)
+        self.allowance = allowance
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """What accepting needs of the world. monotonic_s: a clock that never steps, for rates."""
+
+    connections: Cached[UUID, Connection | None]
+    secrets: Cached[str, tuple[str, ...]]
+    limiter: RateLimiter
+    keys: IdempotencyStore
+    publisher: Publisher
+    clock: Clock
+    monotonic_s: Callable[[], float]
+
+
+async def accept_webhook(delivery: RawDelivery, *, ingress: Ingress) -> Accepted:
+    """Return once the event is durable.
+
+    Raises:
+        PoisonError: reply 4xx, store nothing. Unknown, disabled and badly signed are all `invalid_signature`.
+        TransientError: reply 503 or 429; the payer retries, and nothing was promised.
+    """
+    connection, delivery_id = await _authenticate(delivery, ingress)
+    allowance = ingress.limiter.take(
+        connection.id,
+        per_min=connection.rate_per_min,
+        burst=connection.burst,
+        now_s=ingress.monotonic_s(),
+    )
+    if not allowance.allowed:
+        raise RateLimitedError(allowance)
+    event = _event(delivery, connection, delivery_id, ingress.clock())
+    claim = await _claim(event, ingress)
+    if isinstance(claim, Settled):
+        return Accepted(event.id, connection, claim.outcome, allowance, None)
+    await ingress.publisher.publish(
+        [to_message(Outgoing("webhook-events", event))], timeout_s=PUBLISH_TIMEOUT_S
+    )
+    return Accepted(event.id, connection, _answer(event), allowance, claim)
+
+
+async def settle_accepted(accepted: Accepted, *, ingress: Ingress) -> None:
+    """Mark the key accepted, after the reply. If this is lost, a retry publishes a copy, which consumers drop.
+
+    Raises:
+        TransientError: the store did not answer, or another retry settled first. Nothing is to be done.
+    """
+    if accepted.claim is not None:
+        await ingress.keys.settle(accepted.claim, accepted.answer)
+
+
+async def _authenticate(delivery: RawDelivery, ingress: Ingress) -> tuple[Connection, str]:
+    """Return the connection and delivery id of a signed delivery; nobody's goes the same way to the same refusal."""
+    known = await _find(delivery, ingress)
+    connection = known or NOBODY
+    now = ingress.clock()
+    try:
+        secrets = await ingress.secrets.get(connection.secret_name)
+        return connection, verify(
+            connection.scheme, delivery.headers, delivery.body, secrets if known else (), now
+        )
+    except PoisonError as exc:
+        if exc.code != "invalid_signature":
+            raise
+    secrets = await ingress.secrets.get(connection.secret_name, newer_than_s=SECRET_RETRY_S)
+    return connection, verify(
+        connection.scheme, delivery.headers, delivery.body, secrets if known else (), now
+    )
+
+
+async def _find(delivery: RawDelivery, ingress: Ingress) -> Connection | None:
+    try:
+        connection = await ingress.connections.get(UUID(delivery.connection_id))
+    except ValueError:
+        return None
+    if connection is None or not connection.enabled or connection.provider != delivery.provider:
+        return None
+    return connection
+
+
+def _event(delivery: RawDelivery, connection: Connection, delivery_id: str, now: datetime) -> Event:
+    return Event(
+        id=event_id(connection.id, delivery_id),
+        type="webhook.received",
+        source=f"/connections/{connection.id}",
+        subject=f"connections/{connection.id}",
+        time=now,
+        customer_id=connection.customer_id,
+        data=delivery.body,
+        content_type=delivery.content_type,
+        trace_parent=delivery.trace_parent,
+        extensions={
+            "connectionid": str(connection.id),
+            "provider": connection.provider,
+            "payloadformat": connection.format,
+            "deliveryid": delivery_id,
+        },
+    )
+
+
+async def _claim(event: Event, ingress: Ingress) -> Claim | Settled:
+    """Claim the delivery's key. A key that is claimed but not settled is ours at once: its reply never got out."""
+    return await ingress.keys.claim(
+        f"{CONSUMER}:{event.id}",
+        payload_sha256=sha256(event.data).hexdigest(),
+        lease_s=0,
+        expires_at=event.time + timedelta(seconds=KEY_TTL_S),
+    )
+
+
+def _answer(event: Event) -> dict[str, str]:
+    return {"event_id": str(event.id), "accepted_at": event.time.isoformat()}

@@ -1,0 +1,69 @@
+"""A domain event meets the customer's rules: decisions, the audit trail, and what follows, in one transaction."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from shared.domain.events import Event, Received
+from shared.handlers import effects
+from shared.handlers.effects import Effects, Occasion
+from shared.handlers.history_facts import HistoryFacts
+from shared.handlers.rule_book import BookPage, RuleBook
+from shared.ports.clock import Clock
+from shared.ports.record import Emitted, EventRecord
+from shared.rules.engine import Evaluation
+from shared.rules.facts import EventFacts
+from shared.runtime.errors import PoisonError
+
+CONSUMER: Final = "apply_rules"
+
+
+def apply_rules(received: Received, *, record: EventRecord, book: RuleBook, clock: Clock) -> Emitted:
+    """Decide the event and return the messages that its decisions cause.
+
+    Raises:
+        PoisonError: the event's data is not JSON (`invalid_event`).
+        TransientError: the database is away or busy. Nothing was decided.
+    """
+    event = received.event
+    with record.event(CONSUMER, received) as transaction:
+        if transaction.repeat:
+            return transaction.unpublished()
+        started = time.perf_counter()
+        page = book.page(event.customer_id, transaction.rules_version, transaction.rules)
+        on = clock().date()
+        data = _data(event)
+        history = HistoryFacts(transaction, data.get("claim", {}), on)
+        evaluation = page.rules.evaluate(event.type, EventFacts(data, on, history.lazy()), on)
+        risks = [history.scored()] if event.type == "claim.submitted" else []
+        occasion = Occasion(event, clock(), (time.perf_counter() - started) * 1000)
+        found = _effects(evaluation, page, occasion)
+        transaction.decide(
+            found.executions, actions=found.actions, alerts=found.alerts, holds=found.holds, risks=risks
+        )
+        return transaction.emit(found.outgoing)
+
+
+def _data(event: Event) -> Mapping[str, Any]:
+    try:
+        data = orjson.loads(event.data)
+    except orjson.JSONDecodeError as exc:
+        raise PoisonError("invalid_event", "data is not JSON") from exc
+    if not isinstance(data, dict):
+        raise PoisonError("invalid_event", "data is not an object")
+    return data
+
+
+def _effects(evaluation: Evaluation, page: BookPage, occasion: Occasion) -> Effects:
+    found = Effects()
+    for decision in evaluation.decisions:
+        effects.apply(decision, occasion, found)
+    for rule in page.broken:
+        if rule.trigger == occasion.event.type:
+            found.executions.append(effects.failed(occasion, rule))
+            found.alerts.append(effects.alert_on(occasion, rule))
+    if not found.executions:
+        found.executions.append(effects.no_match(occasion))
+    return found

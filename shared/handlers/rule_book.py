@@ -1,0 +1,83 @@
+"""Customers' rules, compiled once a version and kept while they are in use."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from shared.rules.engine import CompiledRules, RuleEngine
+from shared.rules.loader import load_rule
+from shared.rules.model import Rule
+from shared.runtime.errors import PoisonError
+
+MAX_CUSTOMERS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRule:
+    """A stored rule that no longer loads. It never acts, and must not stop the others."""
+
+    rule_id: str
+    version: int
+    trigger: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BookPage:
+    """One customer's rules as of a version."""
+
+    version: int
+    rules: CompiledRules
+    broken: tuple[BrokenRule, ...] = ()
+
+
+class RuleBook:
+    """Compiled rules by customer, the least recently used dropped first. Safe under threads."""
+
+    def __init__(self, engine: RuleEngine, *, max_customers: int = MAX_CUSTOMERS) -> None:
+        """engine: compiles each customer's rules."""
+        self._engine = engine
+        self._max_customers = max_customers
+        self._pages: OrderedDict[UUID, BookPage] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def page(
+        self, customer_id: UUID, version: int, documents: Callable[[], Sequence[Mapping[str, object]]]
+    ) -> BookPage:
+        """Return the customer's rules as of `version`; `documents` is asked only when they changed."""
+        with self._lock:
+            page = self._pages.get(customer_id)
+            if page is not None and page.version == version:
+                self._pages.move_to_end(customer_id)
+                return page
+        page = self._compile(
+            version, documents()
+        )  # outside the lock: other customers need not wait for this one
+        with self._lock:
+            self._pages[customer_id] = page
+            if len(self._pages) > self._max_customers:
+                self._pages.popitem(last=False)
+        return page
+
+    def _compile(self, version: int, documents: Sequence[Mapping[str, object]]) -> BookPage:
+        rules: list[Rule] = []
+        broken: list[BrokenRule] = []
+        for document in documents:
+            try:
+                rules.append(load_rule(document))
+            except PoisonError as exc:
+                broken.append(_broken(document, exc))
+        return BookPage(version, self._engine.compile(rules), tuple(broken))
+
+
+def _broken(document: Mapping[str, object], error: PoisonError) -> BrokenRule:
+    version = document.get("version")
+    return BrokenRule(
+        rule_id=str(document.get("id", "")),
+        version=version if isinstance(version, int) else 0,
+        trigger=str(document.get("trigger", "")),
+        reason=error.detail,
+    )

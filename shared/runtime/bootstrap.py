@@ -1,0 +1,236 @@
+"""The one place that wires adapters to handlers. Everything is built when first used; nothing connects at import."""
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from shared.ports.clock import Clock, system_clock
+from shared.runtime import log
+from shared.runtime.batcher import Batcher
+from shared.runtime.cached import Cached
+from shared.runtime.http import Check, CheckName
+from shared.runtime.rate_limit import RateLimiter
+from shared.runtime.settings import CONNECTION_CACHE_S, SECRET_CACHE_S, Settings, from_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Engine
+
+    from shared.adapters.notifiers.reach import Reach
+    from shared.handlers.accept_webhook import Ingress
+    from shared.handlers.rule_book import RuleBook
+    from shared.ports.connections import Connection, ConnectionRegistry
+    from shared.ports.idempotency import IdempotencyStore
+    from shared.ports.notification_log import NotificationLog
+    from shared.ports.notifier import Notifier
+    from shared.ports.publisher import Publisher
+    from shared.ports.record import Emitted, EventRecord
+    from shared.ports.secrets import SecretStore
+
+
+class App:
+    """One process's parts. Subclass or set a part to replace it (tests, benchmarks); unused parts are never built."""
+
+    def __init__(self, settings: Settings, *, clock: Clock = system_clock) -> None:
+        """clock: the time of events, keys and signatures."""
+        self.settings = settings
+        self.clock = clock
+
+    @cached_property
+    def engine(self) -> "Engine":
+        """The record's connections, as the role that row-level security binds."""
+        from shared.adapters.postgres.engine import build_engine
+
+        return build_engine(
+            self.settings, user=self.settings.database_user, database=self.settings.database_name
+        )
+
+    @cached_property
+    def local_engine(self) -> "Engine":
+        """The embedded runtime's own database."""
+        from shared.adapters.postgres.engine import build_engine
+
+        return build_engine(self.settings, user="upstream_local", database=self.settings.local_database_name)
+
+    @cached_property
+    def record(self) -> "EventRecord":
+        """The record of claims, decisions and messages."""
+        from shared.adapters.postgres.record import PostgresEventRecord
+
+        return PostgresEventRecord(self.engine)
+
+    @cached_property
+    def keys(self) -> "IdempotencyStore":
+        """Who owns a delivery."""
+        if self.settings.runtime == "embedded":
+            from shared.adapters.embedded.keys import EmbeddedIdempotencyStore
+
+            return EmbeddedIdempotencyStore(self.local_engine, clock=self.clock)
+        from shared.adapters.firestore import FirestoreIdempotencyStore
+
+        return FirestoreIdempotencyStore(project_id=self.settings.project_id, clock=self.clock)
+
+    @cached_property
+    def publisher(self) -> "Publisher":
+        """Where messages go."""
+        if self.settings.runtime == "embedded":
+            from shared.adapters.embedded.publisher import EmbeddedPublisher
+
+            return EmbeddedPublisher(self.local_engine)
+        from shared.adapters.pubsub import PubSubPublisher
+
+        return PubSubPublisher(project_id=self.settings.project_id)
+
+    @cached_property
+    def registry(self) -> "ConnectionRegistry":
+        """Connections as they are now."""
+        if self.settings.runtime == "embedded":
+            from shared.adapters.embedded.connections import EmbeddedConnectionRegistry
+
+            return EmbeddedConnectionRegistry(self.local_engine)
+        from shared.adapters.firestore import FirestoreConnectionRegistry
+
+        return FirestoreConnectionRegistry(project_id=self.settings.project_id)
+
+    @cached_property
+    def secret_store(self) -> "SecretStore":
+        """Secrets as they are now."""
+        if self.settings.runtime == "gcp":
+            from shared.adapters.secret_manager import SecretManagerStore
+
+            return SecretManagerStore(project_id=self.settings.project_id)
+        from shared.adapters.embedded.secrets import FileSecretStore
+
+        return FileSecretStore(self.settings.home / "secrets")
+
+    @cached_property
+    def connections(self) -> "Cached[UUID, Connection | None]":
+        """Connections, a minute old at most."""
+        return Cached(self.registry.get, ttl_s=CONNECTION_CACHE_S, now_s=time.monotonic)
+
+    @cached_property
+    def secrets(self) -> "Cached[str, tuple[str, ...]]":
+        """Secrets, five minutes old at most."""
+        return Cached(self.secret_store.versions, ttl_s=SECRET_CACHE_S, now_s=time.monotonic)
+
+    @cached_property
+    def ingress(self) -> "Ingress":
+        """What `accept_webhook` needs."""
+        from shared.handlers.accept_webhook import Ingress
+
+        return Ingress(
+            connections=self.connections,
+            secrets=self.secrets,
+            limiter=RateLimiter(),
+            keys=self.keys,
+            publisher=self.publisher,
+            clock=self.clock,
+            monotonic_s=time.monotonic,
+        )
+
+    @cached_property
+    def book(self) -> "RuleBook":
+        """Customers' compiled rules."""
+        from shared.handlers.rule_book import RuleBook
+        from shared.rules.evaluator import PlainEngine
+
+        return RuleBook(PlainEngine())
+
+    @cached_property
+    def notifier(self) -> "Notifier":
+        """E-mail, Slack and outbound webhooks."""
+        from shared.adapters.notifiers.email import SmtpNotifier, SmtpSettings
+        from shared.adapters.notifiers.router import ChannelNotifier
+        from shared.adapters.notifiers.slack import SlackNotifier
+        from shared.adapters.notifiers.webhook import WebhookNotifier
+
+        relay = SmtpSettings(
+            host=self.settings.smtp_host,
+            port=self.settings.smtp_port,
+            sender=self.settings.smtp_sender,
+            username=self.settings.smtp_username,
+            password=self._smtp_password(),
+            tls="required" if self.settings.runtime == "gcp" else "offered",
+        )
+        reach: Reach = "public" if self.settings.runtime == "gcp" else "any"
+        return ChannelNotifier(
+            {
+                "email": SmtpNotifier(relay, self.clock),
+                "slack": SlackNotifier(self.secret_store, self.clock, reach),
+                "webhook": WebhookNotifier(self.secret_store, self.clock, reach),
+            }
+        )
+
+    def _smtp_password(self) -> str:
+        name = self.settings.smtp_secret_name
+        return next(iter(self.secret_store.versions(name)), "") if name else ""
+
+    @cached_property
+    def notification_log(self) -> "NotificationLog":
+        """Which channels are done with."""
+        from shared.adapters.postgres.notification_log import PostgresNotificationLog
+
+        return PostgresNotificationLog(self.engine)
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.settings.pool_size, thread_name_prefix="work")
+
+    async def in_thread(self, work: "Callable[[], Emitted]") -> "Emitted":
+        """Run what blocks on a thread; there are as many as database connections, so none waits for one."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, work)
+
+    @cached_property
+    def _marks(self) -> "Batcher[Emitted, None]":
+        return Batcher(self._mark_all)
+
+    async def mark_published(self, emitted: "Emitted") -> None:
+        """Note that the broker has the messages; marks that arrive together are written together."""
+        await self._marks.submit(emitted)
+
+    async def _mark_all(self, emitted: "Sequence[Emitted]") -> "Sequence[None | Exception]":
+        await asyncio.to_thread(self.record.mark_published, emitted)
+        return [None] * len(emitted)
+
+    def checks(self, *, database: bool = True, keys: bool = False) -> "Mapping[CheckName, Check | None]":
+        """Return the health checks of a function that uses these parts."""
+        return {
+            "database": self._database_ready if database else None,
+            "idempotency_store": self._keys_ready if keys else None,
+            "broker": self._broker_ready,
+        }
+
+    async def _database_ready(self) -> None:
+        await asyncio.to_thread(self.record.ready)
+
+    async def _keys_ready(self) -> None:
+        await self.keys.ready()
+
+    async def _broker_ready(self) -> None:
+        await self.publisher.ready()
+
+
+_app: App | None = None
+
+
+def app() -> App:
+    """Return this process's app, built from the environment on first use."""
+    global _app  # noqa: PLW0603 - the one per-process object; requests share nothing else
+    if _app is None:
+        settings = from_environment()
+        log.configure(settings.log_level)
+        _app = App(settings)
+    return _app
+
+
+def use(replacement: App | None) -> None:
+    """Make `app()` return another app, or build a fresh one: for local hosting, tests and benchmarks."""
+    global _app  # noqa: PLW0603 - see app()
+    _app = replacement

@@ -1,0 +1,165 @@
+"""Hosts one subscriber: a pushed CloudEvent in, an acknowledgement out, the error table in between.
+
+A subscriber is an HTTP function rather than a `cloud_event` one because it must answer `GET /_health/*` as well, and
+the framework routes only POST to the latter (docs/adr/0002). The request is the same binary-mode CloudEvent.
+
+The order here is guarantee 2: the handler's transaction commits, then the outbox is published and marked, then we
+acknowledge. Killed anywhere before the last, the message comes again and finds what is left to do.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.domain.events import Received, trace_id
+from shared.ports.publisher import Publisher
+from shared.ports.record import Emitted
+from shared.runtime.dead_letters import to_dead_letter
+from shared.runtime.envelope import attempt_of, from_headers
+from shared.runtime.errors import AmbiguousOutcomeError, PermanentError, PoisonError, UpstreamError
+from shared.runtime.http import Check, CheckName, bounded_body, health, problem
+from shared.runtime.log import where
+from shared.runtime.outcomes import code_of, consequence
+from shared.runtime.settings import PUBLISH_TIMEOUT_S
+
+MAX_PUSH_BYTES = 10 * 1024 * 1024  # Pub/Sub's own limit
+ACK = Response(status_code=204)
+log = structlog.get_logger()
+
+
+class Desk(Protocol):
+    """What hosting a subscriber needs of the app."""
+
+    @property
+    def publisher(self) -> Publisher:
+        """Where the outbox goes."""
+        ...
+
+    async def in_thread(self, work: Callable[[], Emitted]) -> Emitted:
+        """Run what blocks on one of the pool's threads."""
+        ...
+
+    async def mark_published(self, emitted: Emitted) -> None:
+        """Note that the broker has the messages."""
+        ...
+
+
+async def consume(
+    request: Request,
+    handle: Callable[[Received], Emitted],
+    *,
+    consumer: str,
+    desk: Desk,
+    checks: Mapping[CheckName, Check | None],
+) -> Response:
+    """Answer a push or a health check. 2xx acknowledges; anything else brings the message back after a back-off."""
+    if request.method == "GET":
+        return await health(request.url.path, checks)
+    return await deliver(
+        request, lambda body, headers: handle(from_headers(headers, body)), consumer=consumer, desk=desk
+    )
+
+
+async def deliver(
+    request: Request,
+    handle: Callable[[bytes, Mapping[str, str]], Emitted],
+    *,
+    consumer: str,
+    desk: Desk,
+    poison_is_kept: bool = True,
+) -> Response:
+    """Handle one pushed message. poison_is_kept: send what can never be processed to `dead-letters`."""
+    started = time.perf_counter()
+    headers = request.headers
+    _bind(headers, consumer)
+    body = b""
+    try:
+        body = await bounded_body(request, limit=MAX_PUSH_BYTES)
+        emitted = await desk.in_thread(lambda: handle(body, headers))
+        await relay(emitted, desk)
+    except Exception as exc:  # noqa: BLE001 - the entry point: every error ends here, as the table says
+        return await _fail(
+            exc, body, headers, consumer=consumer, desk=desk, keep=poison_is_kept, started=started
+        )
+    _report("event.processed", "info", started, count=len(emitted.ids))
+    return ACK
+
+
+async def relay(emitted: Emitted, desk: Desk) -> None:
+    """Publish what a transaction left in the outbox, and mark it published.
+
+    Raises:
+        TransientError: the broker or the database is away; a redelivery publishes the rest.
+    """
+    if emitted.messages:
+        await desk.publisher.publish(emitted.messages, timeout_s=PUBLISH_TIMEOUT_S)
+        await desk.mark_published(emitted)
+
+
+async def _fail(
+    error: Exception,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    consumer: str,
+    desk: Desk,
+    keep: bool,
+    started: float,
+) -> Response:
+    fate = consequence(error)
+    _report("event.failed", fate.log, started, error=error)
+    match error:
+        case PoisonError() if keep:
+            return await _dead_letter(error, body, headers, consumer=consumer, desk=desk, started=started)
+        case PermanentError() | AmbiguousOutcomeError():
+            return ACK
+        case _:
+            return problem(error)
+
+
+async def _dead_letter(
+    error: UpstreamError,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    consumer: str,
+    desk: Desk,
+    started: float,
+) -> Response:
+    letter = to_dead_letter(body, headers, consumer=consumer, error=error)
+    try:
+        await desk.publisher.publish([letter], timeout_s=PUBLISH_TIMEOUT_S)
+    except UpstreamError as exc:  # not kept, so not acknowledged
+        _report("dead_letter.not_kept", "error", started, error=exc)
+        return problem(exc)
+    _report("dead_letter.sent", "warning", started, error=error)
+    return ACK
+
+
+def _bind(headers: Mapping[str, str], consumer: str) -> None:
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(
+        function=consumer,
+        event_id=headers.get("ce-id", "")[:64],
+        event_type=headers.get("ce-type", "")[:64],
+        customer_id=headers.get("ce-customerid", "")[:64],
+        trace_id=trace_id(headers.get("traceparent", "")),
+        attempt=attempt_of(headers),
+    )
+
+
+def _report(
+    line: str, level: str, started: float, *, count: int | None = None, error: BaseException | None = None
+) -> None:
+    members: dict[str, object] = {"duration_ms": round((time.perf_counter() - started) * 1000, 2)}
+    if count is not None:
+        members["count"] = count
+    if error is not None:
+        members |= {"code": code_of(error), "error": type(error).__name__}
+    if error is not None and not isinstance(error, UpstreamError):
+        members["stack"] = where(error)
+    getattr(log, level)(line, **members)

@@ -1,0 +1,104 @@
+"""HTTP at the edge of a function: bounded bodies, problem replies, health."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final, Literal
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from shared.runtime.errors import ErrorCode, PoisonError, TransientError, UpstreamError
+from shared.runtime.outcomes import code_of, consequence
+from shared.runtime.settings import HEALTH_TIMEOUT_S, MAX_BODY_BYTES
+
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+TITLES: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
+
+CheckName = Literal["database", "idempotency_store", "broker"]
+Check = Callable[[], Awaitable[None]]
+
+
+async def bounded_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
+    """Return the body, having read no more than `limit` bytes and a chunk.
+
+    Raises:
+        PoisonError: larger than `limit` (`payload_too_large`), or cut off by the sender (`bad_request`).
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
+        raise PoisonError("payload_too_large")
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise PoisonError("payload_too_large")
+            chunks.append(chunk)
+    except ClientDisconnect as exc:
+        raise PoisonError("bad_request", "the body was cut off") from exc
+    return b"".join(chunks)
+
+
+def json_reply(
+    status: int, content: Mapping[str, object], headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a JSON reply."""
+    return Response(orjson.dumps(content), status_code=status, headers=dict(headers or {}), media_type=JSON)
+
+
+def problem(error: BaseException, *, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the problem reply for an error: its stable code, and nothing of its cause.
+
+    Source: RFC 9457, "Members of a Problem Details Object".
+    """
+    status, code = consequence(error).http_status, code_of(error)
+    extra = dict(headers or {})
+    if status == HTTPStatus.UNAUTHORIZED:
+        extra["WWW-Authenticate"] = "Signature"
+    if isinstance(error, TransientError) and error.retry_after_s is not None:
+        extra.setdefault("Retry-After", str(error.retry_after_s))
+    content = {
+        "type": f"urn:upstream:problem:{code}",
+        "title": TITLES[status],
+        "status": status,
+        "code": code,
+    }
+    return Response(orjson.dumps(content), status_code=status, headers=extra, media_type=PROBLEM)
+
+
+def refusal(code: ErrorCode) -> Response:
+    """Return the problem reply for a code alone."""
+    return problem(PoisonError(code))
+
+
+async def health(path: str, checks: Mapping[CheckName, Check | None]) -> Response:
+    """Answer `/_health/live` and `/_health/ready`. A check of None is a part that this function does not use.
+
+    Ready runs all checks at once, each within its bound, so the reply takes no longer than the slowest of them.
+    """
+    if path.endswith("/_health/live"):
+        return json_reply(200, {"status": "live"})
+    if not path.endswith("/_health/ready"):
+        return refusal("not_found")
+    names = list(checks)
+    answers = await asyncio.gather(*(_answer(checks[name]) for name in names))
+    found = dict(zip(names, answers, strict=True))
+    ready = all(answer in ("ok", "not_used") for answer in answers)
+    return json_reply(200 if ready else 503, {"status": "ready" if ready else "unavailable", "checks": found})
+
+
+async def _answer(check: Check | None) -> str:
+    if check is None:
+        return "not_used"
+    try:
+        async with asyncio.timeout(HEALTH_TIMEOUT_S):
+            await check()
+    except TimeoutError:
+        return "timeout"
+    except UpstreamError as exc:
+        return exc.code
+    return "ok"
