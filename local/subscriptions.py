@@ -1,9 +1,9 @@
 """What `schemas/topics.json` declares, for the runtimes that are not Terraform."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 TOPICS = Path(__file__).parents[1] / "schemas" / "topics.json"
 
@@ -36,7 +36,7 @@ def subscriptions() -> list[Subscription]:
     """Return every declared subscription."""
     declared = json.loads(TOPICS.read_text())
     return [
-        Subscription(name, topic, **_details(declared["subscriptions"][name]))
+        _subscription(name, topic, declared["subscriptions"][name])
         for topic, details in declared["topics"].items()
         for name in details["subscriptions"]
     ]
@@ -52,5 +52,11 @@ def retry(*, scale: float = 1.0) -> Retry:
     )
 
 
-def _details(declared: Mapping[str, object]) -> dict[str, object]:
-    return {key: declared[key] for key in ("function", "ack_deadline_s", "dead_letter_topic")}
+def _subscription(name: str, topic: str, declared: dict[str, Any]) -> Subscription:
+    return Subscription(
+        name=name,
+        topic=topic,
+        function=declared["function"],
+        ack_deadline_s=declared["ack_deadline_s"],
+        dead_letter_topic=declared["dead_letter_topic"],
+    )

@@ -1,4 +1,4 @@
-"""What follows from decisions: audit rows, actions, alerts, and messages. Pure: the same decisions give the same ids."""
+"""What follows from decisions: audit rows, actions, alerts and messages. Pure; ids follow from the decisions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

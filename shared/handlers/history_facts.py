@@ -55,7 +55,10 @@ class HistoryFacts:
         )
         if not lines or any(line["procedure"] not in fees for line in lines):
             return None
-        return sum(min(line["charge_cents"], fees[line["procedure"]] * _units(line)) for line in lines)
+        amounts: list[int] = [
+            min(line["charge_cents"], fees[line["procedure"]] * _units(line)) for line in lines
+        ]
+        return sum(amounts)
 
     def underpaid_cents(self) -> int | None:
         """Return what payer and patient together pay short of the contract; 0 when they do not."""

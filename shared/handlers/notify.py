@@ -8,7 +8,7 @@ import orjson
 from shared.domain.events import Event, Received
 from shared.handlers.send_notification import send_notification
 from shared.ports.notification_log import NotificationLog
-from shared.ports.notifier import Notification, Notifier
+from shared.ports.notifier import Fact, Notification, Notifier
 from shared.ports.record import Emitted, EventRecord
 from shared.runtime.errors import PoisonError
 
@@ -48,7 +48,7 @@ def _read(event: Event) -> tuple[Notification, frozenset[str]]:
         raise PoisonError("invalid_event", f"not a notification: {type(exc).__name__}") from exc
 
 
-def _shown(value: object) -> str | int | float | bool | None:
+def _shown(value: object) -> Fact:
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return value if isinstance(value, str | int | float | bool) else None
+    return value if value is None or isinstance(value, str | int | bool) else str(value)

@@ -4,13 +4,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from shared.rules.engine import CompiledRules, RuleEngine
 from shared.rules.loader import load_rule
-from shared.rules.model import Rule
 from shared.runtime.errors import PoisonError
+
+if TYPE_CHECKING:
+    from shared.rules.model import Rule
 
 MAX_CUSTOMERS: Final = 1_000
 

@@ -3,22 +3,20 @@
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from shared.ports.clock import Clock, system_clock
 from shared.runtime import log
 from shared.runtime.batcher import Batcher
 from shared.runtime.cached import Cached
-from shared.runtime.http import Check, CheckName
 from shared.runtime.rate_limit import RateLimiter
 from shared.runtime.settings import CONNECTION_CACHE_S, SECRET_CACHE_S, Settings, from_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from uuid import UUID
 
     from sqlalchemy import Engine
 
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from shared.ports.publisher import Publisher
     from shared.ports.record import Emitted, EventRecord
     from shared.ports.secrets import SecretStore
+    from shared.runtime.http import Check, CheckName
 
 
 class App:
@@ -195,7 +194,7 @@ class App:
         """Note that the broker has the messages; marks that arrive together are written together."""
         await self._marks.submit(emitted)
 
-    async def _mark_all(self, emitted: "Sequence[Emitted]") -> "Sequence[None | Exception]":
+    async def _mark_all(self, emitted: "Sequence[Emitted]") -> "Sequence[Exception | None]":
         await asyncio.to_thread(self.record.mark_published, emitted)
         return [None] * len(emitted)
 

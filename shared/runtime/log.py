@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ MEMBERS = frozenset(
 )  # fmt: skip
 
 
-def _only_known_members(_: object, __: str, line: dict[str, Any]) -> dict[str, Any]:
+def _only_known_members(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Drop what nobody declared: a field added in haste cannot carry a patient's data into the logs."""
     unknown = line.keys() - MEMBERS
     for name in unknown:
@@ -27,7 +28,7 @@ def _only_known_members(_: object, __: str, line: dict[str, Any]) -> dict[str, A
     return line
 
 
-def _severity(_: object, method: str, line: dict[str, Any]) -> dict[str, Any]:
+def _severity(_: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     line["severity"] = SEVERITY.get("error" if method == "exception" else method, "DEFAULT")
     return line
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 Runtime = Literal["embedded", "emulators", "gcp"]
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
 MAX_BODY_BYTES = 8 * 1024 * 1024  # Pub/Sub takes 10 MB a message, attributes and all
 SIGNATURE_TOLERANCE_S = 300
@@ -51,12 +52,9 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         ValueError: a variable names no setting's value. The process must not start.
     """
-    runtime = environ.get("UPSTREAM_RUNTIME", "embedded")
-    if runtime not in get_args(Runtime):
-        raise ValueError(f"UPSTREAM_RUNTIME is {runtime!r}, not one of {', '.join(get_args(Runtime))}")
     default = Settings()
     return Settings(
-        runtime=runtime,
+        runtime=_runtime(environ.get("UPSTREAM_RUNTIME", default.runtime)),
         project_id=environ.get("UPSTREAM_PROJECT", environ.get("GOOGLE_CLOUD_PROJECT", default.project_id)),
         home=Path(environ.get("UPSTREAM_HOME", str(default.home))).absolute(),
         database=environ.get("UPSTREAM_DATABASE", default.database),
@@ -74,6 +72,13 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         smtp_secret_name=environ.get("UPSTREAM_SMTP_SECRET", default.smtp_secret_name),
         log_level=environ.get("UPSTREAM_LOG_LEVEL", default.log_level),
     )
+
+
+def _runtime(name: str) -> Runtime:
+    for known in RUNTIMES:
+        if name == known:
+            return known
+    raise ValueError(f"UPSTREAM_RUNTIME is {name!r}, not one of {', '.join(RUNTIMES)}")
 
 
 def to_environment(settings: Settings) -> dict[str, str]:

@@ -53,7 +53,7 @@ class EmbeddedPublisher:
         """Return if the database answers."""
         await asyncio.to_thread(self._ping)
 
-    async def _publish_all(self, messages: Sequence[Message]) -> Sequence[None | Exception]:
+    async def _publish_all(self, messages: Sequence[Message]) -> Sequence[Exception | None]:
         await asyncio.to_thread(self.publish_now, messages)
         return [None] * len(messages)
 

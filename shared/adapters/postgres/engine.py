@@ -1,6 +1,6 @@
 """Connections: pooled, with a deadline, and statements prepared once per connection."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ import pg8000.dbapi
 from pg8000.core import make_params
 from pg8000.dbapi import convert_paramstyle
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine.interfaces import ExecutionContext
+from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -67,7 +67,9 @@ def _creator(settings: Settings, *, user: str, database: str) -> Callable[[], An
     )
 
 
-def _execute_prepared(cursor: Any, statement: str, parameters: Any, context: ExecutionContext) -> bool:
+def _execute_prepared(
+    cursor: DBAPICursor, statement: str, parameters: Sequence[object], context: ExecutionContext
+) -> bool:
     """Run a statement with parameters as a prepared one, kept for the life of its connection.
 
     pg8000's own cursor parses, describes and binds in separate round trips and scans the text character by character
@@ -75,8 +77,9 @@ def _execute_prepared(cursor: Any, statement: str, parameters: Any, context: Exe
     """
     if not parameters:
         return False  # SQLAlchemy executes it as it would have
-    connection = cursor._c  # noqa: SLF001 - pg8000's cursor has no other way to its connection
-    if not connection._in_transaction and not connection.autocommit:  # noqa: SLF001 - as pg8000's own execute does
+    pg8000_cursor: Any = cursor
+    connection = pg8000_cursor._c  # its only way to its connection
+    if not connection._in_transaction and not connection.autocommit:  # as pg8000's own execute does
         connection.execute_simple("begin transaction")
     prepared: dict[str, tuple[str, bytes, Any, Any]] = context.root_connection.info.setdefault("prepared", {})
     if statement not in prepared:
@@ -84,8 +87,9 @@ def _execute_prepared(cursor: Any, statement: str, parameters: Any, context: Exe
         prepared[statement] = (text, *connection.prepare_statement(text, ()))
     text, name, columns, input_funcs = prepared[statement]
     values = make_params(connection.py_types, parameters)
-    cursor._context = connection.execute_named(name, values, columns, input_funcs, text)  # noqa: SLF001
-    cursor._row_iter = None if cursor._context.rows is None else iter(cursor._context.rows)  # noqa: SLF001
+    result = connection.execute_named(name, values, columns, input_funcs, text)
+    pg8000_cursor._context = result
+    pg8000_cursor._row_iter = None if result.rows is None else iter(result.rows)
     return True
 
 

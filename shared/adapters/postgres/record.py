@@ -172,7 +172,7 @@ class PostgresEventTransaction:
 
 
 class PostgresEventRecord:
-    """`EventRecord` over a pool. Each transaction sets its tenant before anything else, and the setting ends with it."""
+    """`EventRecord` over a pool. Each transaction sets its tenant first, and the setting ends with it."""
 
     def __init__(self, engine: Engine) -> None:
         """engine: connects as `upstream_app`, which row-level security binds."""
