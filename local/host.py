@@ -29,7 +29,7 @@ def build() -> Asgi:
     module = import_module("main")
     source = str(Path(str(module.__file__)))
     hosted: dict[str, Asgi] = {
-        name: create_asgi_app_from_module(name, source, "http", module, module.__spec__)
+        name: create_asgi_app_from_module(name, source, "http", module, module.__spec__)  # type: ignore[no-untyped-call]
         for name in module.__all__
     }
 

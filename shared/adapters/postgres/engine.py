@@ -78,8 +78,8 @@ def _execute_prepared(
     if not parameters:
         return False  # SQLAlchemy executes it as it would have
     pg8000_cursor: Any = cursor
-    connection = pg8000_cursor._c  # its only way to its connection
-    if not connection._in_transaction and not connection.autocommit:  # as pg8000's own execute does
+    connection = pg8000_cursor._c  # noqa: SLF001 - its only way to its connection
+    if not connection._in_transaction and not connection.autocommit:  # noqa: SLF001 - as pg8000's own execute does
         connection.execute_simple("begin transaction")
     prepared: dict[str, tuple[str, bytes, Any, Any]] = context.root_connection.info.setdefault("prepared", {})
     if statement not in prepared:
@@ -88,8 +88,8 @@ def _execute_prepared(
     text, name, columns, input_funcs = prepared[statement]
     values = make_params(connection.py_types, parameters)
     result = connection.execute_named(name, values, columns, input_funcs, text)
-    pg8000_cursor._context = result
-    pg8000_cursor._row_iter = None if result.rows is None else iter(result.rows)
+    pg8000_cursor._context = result  # noqa: SLF001
+    pg8000_cursor._row_iter = None if result.rows is None else iter(result.rows)  # noqa: SLF001
     return True
 
 
