@@ -73,7 +73,10 @@ def _documents(path: Path) -> Iterable[object]:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as exc:
         raise invalid("$", "not UTF-8") from exc
-    return [from_json(text)] if path.suffix == ".json" else from_yaml(text)
+    documents = [from_json(text)] if path.suffix == ".json" else from_yaml(text)
+    if not documents:
+        raise invalid("$", "holds no rule")
+    return documents
 
 
 def _draft(path: Path, document: object, declared: Catalogue | None) -> Draft:
