@@ -10,12 +10,15 @@ from enum import StrEnum
 
 
 class PaymentStatus(StrEnum):
-    """What one claim payment says, read from amounts and adjustments rather than from CLP02 alone."""
+    """What one claim payment says, read from amounts and adjustments rather than from CLP02 alone.
 
-    PAID = "paid"
-    PARTIALLY_PAID = "partially_paid"
+    `shared/formats/decision.py` says how each is told from the others.
+    """
+
+    PAID = "paid"  # nothing was denied, even where the price is below the charge or the patient owes all of it
+    PARTIALLY_PAID = "partially_paid"  # some was paid, and some denied
     DENIED = "denied"
-    REVERSED = "reversed"
+    REVERSED = "reversed"  # its amounts are negative: they take an earlier payment back
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ class Remittance:
 
     key: what tells this advice from every other of the payer (trace number, issuer, date, amount), so that the same
         advice sent again under another delivery id is the same advice.
-    decided_source: where `decided_on` was read: `DTM405`, `BPR16`, `GS04`, `created`, `payment.date` or empty.
+    decided_source: where `decided_on` was read: `DTM405`, `BPR16`, `GS04`, `created`, `payment.date`, `decided_on` or
+        empty.
     """
 
     key: str
@@ -107,6 +111,7 @@ class ClaimPayment:
 
     position: 0-based place among the advice's claims; with `remittance.key` it identifies the payment even where a
         file repeats claim numbers. status_code: CLP02 or the FHIR outcome, as sent.
+    adjustments, remarks: those of the whole claim; a line's are in its line.
     """
 
     remittance: Remittance
@@ -163,7 +168,10 @@ class SubmittedClaim:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """A payer's permission for a service, or its renewal, as a payer or EHR states it. status: active, denied, pended."""
+    """A payer's permission for a service, or its renewal, as a payer or EHR states it.
+
+    status: active, denied or pended.
+    """
 
     number: str
     payer: Party

@@ -1,0 +1,249 @@
+"""One CLP loop of an 835: a claim's payment and its service lines, while its segments come. Pure: no I/O.
+
+Source: 005010X221A1 and 004010X091A1, loops 2100 (claim payment) and 2110 (service payment).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from typing import Final
+
+from shared.domain.claims import (
+    Adjustment,
+    ClaimPayment,
+    Finding,
+    Party,
+    Patient,
+    Remittance,
+    ServiceLine,
+)
+from shared.formats.decision import CLAIM_STATUS, Stated, decide
+from shared.formats.x12.elements import (
+    Segment,
+    amount,
+    code,
+    day,
+    element,
+    optional_amount,
+    required,
+    text,
+)
+
+_SSN: Final = "34"
+_CLAIM_DATES: Final = frozenset({"232"})
+_LINE_DATES: Final = frozenset({"472", "150"})
+
+
+class LineLoop:
+    """An SVC loop while its segments come."""
+
+    __slots__ = ("adjustments", "allowed_cents", "place", "remarks", "service_on", "svc")
+
+    def __init__(self, svc: Segment, place: str) -> None:
+        self.svc = svc
+        self.place = place
+        self.allowed_cents: int | None = None
+        self.service_on: date | None = None
+        self.adjustments: list[Adjustment] = []
+        self.remarks: list[str] = []
+
+    def close(self, component: str) -> ServiceLine:
+        """Return the line. Its revenue code stands in where it names no procedure.
+
+        Raises:
+            ElementError: its charge or payment is no amount.
+        """
+        svc = self.svc
+        procedure, *modifiers = text(svc, 1).split(component)[1:6] or [text(svc, 1)]
+        return ServiceLine(
+            procedure=procedure or text(svc, 4),
+            charge_cents=amount(svc, 2),
+            paid_cents=amount(svc, 3),
+            allowed_cents=self.allowed_cents,
+            modifiers=tuple(filter(None, modifiers)),
+            units=text(svc, 5),
+            service_on=self.service_on,
+            adjustments=tuple(self.adjustments),
+            remarks=tuple(self.remarks),
+        )
+
+
+class ClaimLoop:
+    """A CLP loop while its segments come. TAKE says which method each segment goes to; then `close`.
+
+    Reasons, remarks and dates are the claim's until its first SVC, and then that line's.
+    Raises:
+        ElementError: from every method, for an element that cannot mean what it should.
+    """
+
+    __slots__ = (
+        "_clp",
+        "_component",
+        "_findings",
+        "_line",
+        "_lines",
+        "_names",
+        "_place",
+        "adjustments",
+        "paid_cents",
+        "remarks",
+        "service_on",
+    )
+
+    def __init__(self, clp: Segment, *, place: str, component: str) -> None:
+        self._clp = clp
+        self._place = place
+        self._component = component
+        self._names: dict[str, Segment] = {}
+        self._lines: list[ServiceLine] = []
+        self._line: LineLoop | None = None
+        self._findings: list[Finding] = []
+        self.paid_cents = amount(clp, 4)
+        self.service_on: date | None = None
+        self.adjustments: list[Adjustment] = []
+        self.remarks: list[str] = []
+
+    @property
+    def place(self) -> str:
+        """Where the loop stands: in the claim, or in one of its lines."""
+        return self._line.place if self._line else self._place
+
+    def take_svc(self, svc: Segment) -> None:
+        """Begin the next service line."""
+        self._close_line()
+        self._line = LineLoop(svc, f"{self._place}/SVC[{len(self._lines) + 1}]")
+
+    def take_cas(self, cas: Segment) -> None:
+        """Add up to six reasons: triplets of code, amount and quantity."""
+        line = len(self._lines) + 1 if self._line else 0
+        adjustments = (self._line or self).adjustments
+        group = code(cas, 1)
+        for at in range(2, len(cas), 3):
+            if element(cas, at) or element(cas, at + 1):
+                adjustments.append(
+                    Adjustment(group, code(cas, at), amount(cas, at + 1), element(cas, at + 2), line)
+                )
+
+    def take_nm1(self, nm1: Segment) -> None:
+        """Note a person or provider by role."""
+        self._names.setdefault(element(nm1, 1), nm1)
+
+    def take_dtm(self, dtm: Segment) -> None:
+        """Note when the service began."""
+        holder: ClaimLoop | LineLoop = self._line or self
+        if element(dtm, 1) not in (_LINE_DATES if self._line else _CLAIM_DATES):
+            return
+        holder.service_on = day(element(dtm, 2))
+        if holder.service_on is None:
+            self._find("invalid_date", f"{self.place}/DTM", "not a date")
+
+    def take_amt(self, amt: Segment) -> None:
+        """Note what the payer allows for a line (B6)."""
+        if self._line and element(amt, 1) == "B6":
+            self._line.allowed_cents = amount(amt, 2)
+
+    def take_lq(self, lq: Segment) -> None:
+        """Note a remark code (RARC) of a line."""
+        if element(lq, 1) == "HE":
+            (self._line or self).remarks.append(code(lq, 2))
+
+    def take_mia(self, mia: Segment) -> None:
+        """Note an inpatient claim's remark codes."""
+        self.remarks += [code(mia, at) for at in (5, 20, 21, 22, 23) if element(mia, at)]
+
+    def take_moa(self, moa: Segment) -> None:
+        """Note an outpatient claim's remark codes."""
+        self.remarks += [code(moa, at) for at in (3, 4, 5, 6, 7) if element(moa, at)]
+
+    def skip(self, segment: Segment) -> None:
+        """Take a segment that says nothing of what we keep."""
+
+    def close(self, remittance: Remittance, position: int) -> ClaimPayment:
+        """Return the payment, after the loop's last segment."""
+        self._close_line()
+        clp, lines = self._clp, tuple(self._lines)
+        charge_cents, patient_cents = amount(clp, 3), optional_amount(clp, 5)
+        stated = CLAIM_STATUS.get(code(clp, 2), Stated.PROCESSED)
+        reasons = [*self.adjustments, *(reason for line in lines for reason in line.adjustments)]
+        self._balance(charge_cents, reasons, stated)
+        return ClaimPayment(
+            remittance=remittance,
+            position=position,
+            claim_number=required(clp, 1),
+            payer_claim_number=text(clp, 7),
+            status=decide(
+                stated=stated,
+                charge_cents=charge_cents,
+                paid_cents=self.paid_cents,
+                patient_cents=patient_cents,
+                reasons=[reason for reason in reasons if reason.amount_cents > 0],
+            ),
+            status_code=code(clp, 2),
+            charge_cents=charge_cents,
+            paid_cents=self.paid_cents,
+            patient_cents=patient_cents,
+            patient=self._patient(),
+            provider=self._provider() or remittance.payee,
+            allowed_cents=_sum_if_all(line.allowed_cents for line in lines),
+            decided_on=remittance.decided_on,
+            service_on=self.service_on or (lines[0].service_on if lines else None),
+            adjustments=tuple(self.adjustments),
+            lines=lines,
+            remarks=tuple(self.remarks),
+            findings=tuple(self._findings),
+        )
+
+    def _close_line(self) -> None:
+        if self._line is None:
+            return
+        line = self._line.close(self._component)
+        if line.charge_cents - sum(reason.amount_cents for reason in line.adjustments) != line.paid_cents:
+            self._find("line_unbalanced", self._line.place, "SVC02 less its adjustments is not SVC03")
+        self._lines.append(line)
+        self._line = None
+
+    def _balance(self, charge_cents: int, reasons: list[Adjustment], stated: Stated) -> None:
+        if charge_cents - sum(reason.amount_cents for reason in reasons) != self.paid_cents:
+            self._find("claim_unbalanced", self._place, "CLP03 less its adjustments is not CLP04")
+        if stated is Stated.NOT_DECIDED:
+            self._find("not_decided", self._place, "CLP02 says that no payment was decided")
+        if stated is Stated.DENIED and self.paid_cents:
+            self._find("denied_but_paid", self._place, "CLP02 says denied, CLP04 is not zero")
+
+    def _patient(self) -> Patient:
+        """Return the patient, with the member id as the payer corrects it (NM1*74), else as it was submitted."""
+        named = self._names.get("QC") or self._names.get("IL") or []
+        ids = [self._names[role] for role in ("74", "QC", "IL") if role in self._names]
+        return Patient(
+            name=" ".join(filter(None, (text(named, at) for at in (4, 5, 3, 7)))),
+            member_id=next((text(nm1, 9) for nm1 in ids if element(nm1, 9) and element(nm1, 8) != _SSN), ""),
+        )
+
+    def _provider(self) -> Party | None:
+        rendering = self._names.get("82")
+        if rendering is None:
+            return None
+        return Party(" ".join(filter(None, (text(rendering, at) for at in (4, 5, 3)))), text(rendering, 9))
+
+    def _find(self, finding: str, place: str, detail: str) -> None:
+        self._findings.append(Finding(finding, place, detail))
+
+
+def _sum_if_all(amounts: Iterable[int | None]) -> int | None:
+    known = list(amounts)
+    present = [amount for amount in known if amount is not None]
+    return sum(present) if present and len(present) == len(known) else None
+
+
+TAKE: Final[Mapping[str, Callable[[ClaimLoop, Segment], None]]] = {
+    "SVC": ClaimLoop.take_svc,
+    "CAS": ClaimLoop.take_cas,
+    "NM1": ClaimLoop.take_nm1,
+    "DTM": ClaimLoop.take_dtm,
+    "AMT": ClaimLoop.take_amt,
+    "LQ": ClaimLoop.take_lq,
+    "MIA": ClaimLoop.take_mia,
+    "MOA": ClaimLoop.take_moa,
+    "REF": ClaimLoop.skip,
+    "QTY": ClaimLoop.skip,
+    "PER": ClaimLoop.skip,
+}

@@ -1,0 +1,47 @@
+"""Reads X12 payloads: one table of transaction sets, one reader each. Pure: no I/O."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from shared.domain.claims import Record
+from shared.formats.x12.envelope import Envelope, Transaction
+from shared.formats.x12.interchange import Interchange, decode, interchanges
+from shared.formats.x12.remittance import read_remittance
+from shared.runtime.errors import UnreadableError
+
+# ST01 → reader. A further transaction set is one more line; those that one ST01 covers are told apart by `guide`.
+TRANSACTION_SETS: Final[Mapping[str, Callable[[Transaction], Iterator[Record]]]] = {
+    "835": read_remittance,
+}
+
+
+def read_x12(body: bytes) -> Iterator[Record]:
+    """Yield the records of every transaction set of every interchange, in the payload's order.
+
+    Findings about an interchange's trailer come with its last record.
+    Raises:
+        UnreadableError: not X12, damaged beyond sense, or (`unknown_format`) a transaction set without a reader. The
+            place is a path such as `ISA[1]/GS[1]/ST[2]/CLP[3]`, each number counted within what is left of it.
+    Source: ASC X12.5, X12.6.
+    """
+    for interchange in interchanges(decode(body)):
+        yield from _read_interchange(interchange)
+
+
+def _read_interchange(interchange: Interchange) -> Iterator[Record]:
+    envelope = Envelope(interchange)
+    last: Record | None = None
+    for transaction in envelope.transactions():
+        read = TRANSACTION_SETS.get(transaction.kind)
+        if read is None:
+            raise UnreadableError(
+                "a transaction set we do not read", place=transaction.place, code="unknown_format"
+            )
+        for record in read(transaction):
+            if last is not None:
+                yield last
+            last = record
+    if last is None:
+        raise UnreadableError("no transaction set in it", place=interchange.place, code="unknown_format")
+    yield replace(last, findings=last.findings + envelope.take_findings())
