@@ -22,12 +22,16 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Practice:
-    """A customer. prefix: of its claim numbers. submits: the share of its claims that its EHR sends us beforehand."""
+    """A customer. prefix: of its claim numbers. submits: the share of its claims that its EHR sends us beforehand.
+
+    batches: whether the EHR sends a day's claims together, in our own JSON; else each as a FHIR resource.
+    """
 
     name: str
     prefix: str
     npi: str
     submits: float
+    batches: bool
     payer_weights: tuple[int, int, int]
     diagnoses: tuple[str, ...]
     visits: tuple[Visit, ...]
@@ -108,7 +112,8 @@ CEDAR: Final = Practice(
     name="Cedar Family Medicine",
     prefix="CF",
     npi="9999000018",
-    submits=0.06,
+    submits=0.08,
+    batches=False,
     payer_weights=(30, 35, 35),
     diagnoses=("I10", "E11.9", "J06.9", "M54.50", "Z00.00"),
     visits=(
@@ -122,7 +127,8 @@ HARBOR: Final = Practice(
     name="Harbor Physical Therapy",
     prefix="HP",
     npi="9999000026",
-    submits=0.28,
+    submits=0.4,
+    batches=False,
     payer_weights=(30, 30, 40),
     diagnoses=("M54.50", "M25.511", "S83.206D", "M75.41"),
     visits=(
@@ -136,7 +142,8 @@ SUMMIT: Final = Practice(
     name="Summit Orthopedics",
     prefix="SO",
     npi="9999000034",
-    submits=0.28,
+    submits=1.0,
+    batches=True,
     payer_weights=(50, 25, 25),
     diagnoses=("M17.11", "S83.206A", "M75.41", "M25.561"),
     visits=(
