@@ -77,18 +77,8 @@ def _claim(decision: Decision, component: str) -> Iterator[Segment]:
     )
     for adjustment in decision.adjustments:
         yield ("CAS", adjustment.group, adjustment.carc, _amount(adjustment.cents))
-    yield (
-        "NM1",
-        "QC",
-        "1",
-        f"TESTPATIENT{claim.patient:04d}",
-        "SAMPLE",
-        "",
-        "",
-        "",
-        "MI",
-        f"TEST{claim.patient:06d}",
-    )
+    name = (f"TESTPATIENT{claim.patient:04d}", "SAMPLE", "", "", "")
+    yield ("NM1", "QC", "1", *name, "MI", f"TEST{claim.patient:06d}")
     yield ("DTM", "232", _day(claim.service_on))
     for line in decision.lines:
         yield from _line(line, claim.service_on, component)
