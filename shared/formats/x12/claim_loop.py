@@ -27,48 +27,14 @@ from shared.formats.x12.elements import (
     required,
     text,
 )
+from shared.formats.x12.line_loop import LINE_DATES, LineLoop
 
 _SSN: Final = "34"
 _CLAIM_DATES: Final = frozenset({"232"})
-_LINE_DATES: Final = frozenset({"472", "150"})
-
-
-class LineLoop:
-    """An SVC loop while its segments come."""
-
-    __slots__ = ("adjustments", "allowed_cents", "place", "remarks", "service_on", "svc")
-
-    def __init__(self, svc: Segment, place: str) -> None:
-        self.svc = svc
-        self.place = place
-        self.allowed_cents: int | None = None
-        self.service_on: date | None = None
-        self.adjustments: list[Adjustment] = []
-        self.remarks: list[str] = []
-
-    def close(self, component: str) -> ServiceLine:
-        """Return the line. Its revenue code stands in where it names no procedure.
-
-        Raises:
-            ElementError: its charge or payment is no amount.
-        """
-        svc = self.svc
-        procedure, *modifiers = text(svc, 1).split(component)[1:6] or [text(svc, 1)]
-        return ServiceLine(
-            procedure=procedure or text(svc, 4),
-            charge_cents=amount(svc, 2),
-            paid_cents=amount(svc, 3),
-            allowed_cents=self.allowed_cents,
-            modifiers=tuple(filter(None, modifiers)),
-            units=text(svc, 5),
-            service_on=self.service_on,
-            adjustments=tuple(self.adjustments),
-            remarks=tuple(self.remarks),
-        )
 
 
 class ClaimLoop:
-    """A CLP loop while its segments come. TAKE says which method each segment goes to; then `close`.
+    """A CLP loop while its segments come. CLAIM_SEGMENTS says which method each segment goes to; then `close`.
 
     Reasons, remarks and dates are the claim's until its first SVC, and then that line's.
     Raises:
@@ -130,7 +96,7 @@ class ClaimLoop:
     def take_dtm(self, dtm: Segment) -> None:
         """Note when the service began."""
         holder: ClaimLoop | LineLoop = self._line or self
-        if element(dtm, 1) not in (_LINE_DATES if self._line else _CLAIM_DATES):
+        if element(dtm, 1) not in (LINE_DATES if self._line else _CLAIM_DATES):
             return
         holder.service_on = day(element(dtm, 2))
         if holder.service_on is None:
@@ -234,7 +200,7 @@ def _sum_if_all(amounts: Iterable[int | None]) -> int | None:
     return sum(present) if present and len(present) == len(known) else None
 
 
-TAKE: Final[Mapping[str, Callable[[ClaimLoop, Segment], None]]] = {
+CLAIM_SEGMENTS: Final[Mapping[str, Callable[[ClaimLoop, Segment], None]]] = {
     "SVC": ClaimLoop.take_svc,
     "CAS": ClaimLoop.take_cas,
     "NM1": ClaimLoop.take_nm1,
