@@ -7,34 +7,22 @@ import argparse
 import asyncio
 import socket
 from functools import cached_property
-from uuid import UUID
 
 import functions_framework.aio
 from functions_framework.aio import create_asgi_app_from_module
-from starlette.requests import Request
-from starlette.responses import Response
-
-from local.host import Asgi, build, server
 from shared.adapters.memory import (
     InMemoryConnectionRegistry,
     InMemoryIdempotencyStore,
     InMemoryPublisher,
     InMemorySecretStore,
 )
-from shared.ports.connections import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from benchmarks.payloads import CONNECTION, SECRET
+from local.host import Asgi, build, server
 from shared.runtime import bootstrap, log
 from shared.runtime.settings import Settings
-
-CONNECTION = Connection(
-    id=UUID(int=1),
-    customer_id=UUID(int=2),
-    provider="bench",
-    scheme="standard-webhooks",
-    secret_name="bench",  # noqa: S106 - its name
-    rate_per_min=10**9,
-    burst=10**9,
-)
-SECRET = "whsec_" + "B" * 43 + "="
 
 
 @functions_framework.aio.http

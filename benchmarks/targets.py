@@ -1,5 +1,6 @@
 """What the benchmarks measure: running servers, with connections to send to, that end with the benchmark."""
 
+import json
 import subprocess
 import sys
 import time
@@ -13,17 +14,26 @@ from typing import Literal
 from uuid import uuid4
 
 import requests
+from sqlalchemy import text
 
-from benchmarks.hosts import CONNECTION, SECRET
 from benchmarks.load import request
+from benchmarks.payloads import CONNECTION, SECRET
 from local.runtime import LocalRuntime, listen
 from local.threaded import ThreadedRuntime
 from shared.adapters.embedded.secrets import FileSecretStore
 from shared.ports.connections import Connection
+from shared.rules.documents import from_yaml
+from shared.rules.loader import PACKS
 from shared.runtime.bootstrap import App
 from shared.runtime.settings import Settings
 from shared.runtime.signatures import sign
 
+ADD_RULE = text("""
+INSERT INTO automation_rules (customer_id, rule_id, version, document, applied_by)
+SELECT CAST(:customer AS uuid), d ->> 'id', CAST(d ->> 'version' AS integer), d, 'benchmark'
+FROM (SELECT CAST(:document AS jsonb) AS d) given
+""")
+BUMP = text("UPDATE customers SET rules_version = rules_version + 1 WHERE id = CAST(:customer AS uuid)")
 ROOT = Path(__file__).parents[1]
 
 
@@ -44,7 +54,10 @@ class Target:
             request(
                 path,
                 body,
-                {**sign(self.connection.scheme, uuid4().hex, body, SECRET, now), "Content-Type": content_type},
+                {
+                    **sign(self.connection.scheme, uuid4().hex, body, SECRET, now),
+                    "Content-Type": content_type,
+                },
             )
             for body in bodies
         ]
@@ -90,6 +103,18 @@ def _with_connection(name: str, threaded: ThreadedRuntime) -> Target:
     app.registry.put(connection)
     port = int(threaded.runtime.url.rsplit(":", 1)[1])
     return Target(name, port, connection, threaded)
+
+
+def apply_starter_rules(target: Target) -> None:
+    """Give the target's customer the five starter rules."""
+    assert target.runtime is not None  # noqa: S101 - only a running pipeline has rules
+    settings = replace(target.runtime.runtime.settings, database_user="upstream_operator")
+    customer = {"customer": str(target.connection.customer_id)}
+    with App(settings).engine.begin() as session:
+        for path in sorted(PACKS.glob("*.yaml")):
+            document = from_yaml(path.read_text())[0]
+            session.execute(ADD_RULE, {**customer, "document": json.dumps(document)})
+        session.execute(BUMP, customer)
 
 
 def _wait_for(url: str) -> None:

@@ -15,7 +15,9 @@ class PaymentStatus(StrEnum):
     `shared/formats/decision.py` says how each is told from the others.
     """
 
-    PAID = "paid"  # nothing was denied, even where the price is below the charge or the patient owes all of it
+    PAID = (
+        "paid"  # nothing was denied, even where the price is below the charge or the patient owes all of it
+    )
     PARTIALLY_PAID = "partially_paid"  # some was paid, and some denied
     DENIED = "denied"
     REVERSED = "reversed"  # its amounts are negative: they take an earlier payment back

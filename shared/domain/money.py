@@ -1,6 +1,6 @@
 """Money is whole cents in an int. Pure: no I/O, no floats."""
 
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal, DecimalException
 
 CENT = Decimal("0.01")
 MAX_CENTS = 10**15  # ten trillion dollars: beyond it a file is wrong, and BIGINT sums stay safe
@@ -17,7 +17,7 @@ def cents(amount: str | Decimal | int) -> int:
         if not dollars.is_finite() or abs(dollars) * 100 > MAX_CENTS:
             raise ValueError("not an amount of money")
         return int(dollars.quantize(CENT, rounding=ROUND_HALF_EVEN).scaleb(2))
-    except InvalidOperation as exc:
+    except DecimalException as exc:
         raise ValueError("not an amount of money") from exc
 
 

@@ -5,7 +5,7 @@ under two delivery ids is one event. Its data holds facts by the names of `schem
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import assert_never
 from uuid import UUID
@@ -21,7 +21,7 @@ from shared.domain.claims import (
     SubmittedClaim,
 )
 from shared.domain.events import Event, EventType
-from shared.domain.ids import authorization_id, claim_id, derive, payment_id, remittance_id
+from shared.domain.ids import authorization_id, claim_id, derive, payment_id
 
 Facts = Mapping[str, object]
 
@@ -35,8 +35,11 @@ PAYMENT_EVENTS: Mapping[PaymentStatus, EventType] = {
 }
 
 
-def narrate(record: Record, *, cause: Event, now: datetime) -> Event:
-    """Return the domain event for a record. cause: the event whose payload held it."""
+def narrate(record: Record, *, cause: Event, now: datetime) -> Event | None:
+    """Return the domain event for a record; None for the end of an advice, which is stored and decides nothing.
+
+    cause: the event whose payload held the record.
+    """
     customer = cause.customer_id
     match record:
         case ClaimPayment():
@@ -59,12 +62,7 @@ def narrate(record: Record, *, cause: Event, now: datetime) -> Event:
                 _submission(customer, record),
             )
         case RemittanceSummary():
-            identity = remittance_id(customer, record.remittance)
-            event_type, subject, facts = (
-                "remittance.received",
-                f"remittances/{identity}",
-                _summary(record, identity),
-            )
+            return None
         case Authorization():
             key = authorization_id(customer, record)
             identity = derive(key, record.status, record.stated_on, record.expires_on)
@@ -129,9 +127,16 @@ def _denial(payment: ClaimPayment) -> Facts:
         "carc": reasons[0].carc if reasons else None,
         "group": reasons[0].group if reasons else None,
         "carcs": list(dict.fromkeys(a.carc for a in reasons)),
-        "amount_cents": sum(a.amount_cents for a in reasons) if reasons else payment.charge_cents,
+        "amount_cents": _denied_cents(payment, reasons),
         "remarks": list(dict.fromkeys(remarks)),
     }
+
+
+def _denied_cents(payment: ClaimPayment, reasons: Sequence[Adjustment]) -> int | None:
+    """Return what was denied: the sum of the reasons, or the whole charge of a denial that states none."""
+    if reasons:
+        return sum(a.amount_cents for a in reasons)
+    return payment.charge_cents if payment.status is PaymentStatus.DENIED else None
 
 
 def _is_contractual(adjustment: Adjustment) -> bool:
@@ -170,24 +175,10 @@ def _lines(lines: tuple[ServiceLine, ...]) -> Facts:
                 "paid_cents": line.paid_cents,
                 "allowed_cents": line.allowed_cents,
                 "units": line.units,
+                "service_on": line.service_on,
             }
             for line in lines
         ],
-    }
-
-
-def _summary(summary: RemittanceSummary, identity: UUID) -> Facts:
-    remittance = summary.remittance
-    return {
-        "remittance": {
-            "id": identity,
-            "payer_id": remittance.payer.key,
-            "payer_name": remittance.payer.name,
-            "paid_cents": remittance.paid_cents,
-            "claim_count": summary.claim_count,
-            "claims_paid_cents": summary.claims_paid_cents,
-            "findings": sorted({finding.code for finding in summary.findings}),
-        }
     }
 
 
@@ -204,8 +195,16 @@ def _authorization(authorization: Authorization, key: UUID) -> Facts:
             "expires_on": authorization.expires_on,
             "units_authorized": authorization.units_authorized,
             "units_used": authorization.units_used,
+            "units_left": _units_left(authorization),
         }
     }
+
+
+def _units_left(authorization: Authorization) -> int | None:
+    """Return what is left of the units; None where the authorization counts none."""
+    if authorization.units_authorized is None:
+        return None
+    return authorization.units_authorized - (authorization.units_used or 0)
 
 
 def _plain(value: object) -> str:

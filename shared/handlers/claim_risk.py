@@ -41,8 +41,12 @@ def score_claim(claim: Json, transaction: EventTransaction, *, on: date) -> Risk
 
 
 def _line(line: Json) -> ServiceLine:
+    service_on = line.get("service_on")
     return ServiceLine(
-        procedure=line["procedure"], charge_cents=line["charge_cents"], modifiers=tuple(line["modifiers"])
+        procedure=line["procedure"],
+        charge_cents=line["charge_cents"],
+        modifiers=tuple(line["modifiers"]),
+        service_on=date.fromisoformat(service_on) if service_on else None,
     )
 
 

@@ -39,7 +39,7 @@ def _store(transaction: EventTransaction, event: Event, records: Iterator[Record
     emitted = Emitted(event.customer_id)
     while chunk := list(islice(records, CHUNK)):
         transaction.store(chunk)
-        outgoing = [Outgoing("domain-events", narrate(r, cause=event, now=clock())) for r in chunk]
-        more = transaction.emit(outgoing)
+        told = (narrate(record, cause=event, now=clock()) for record in chunk)
+        more = transaction.emit([Outgoing("domain-events", event) for event in told if event is not None])
         emitted = Emitted(event.customer_id, emitted.ids + more.ids, emitted.messages + more.messages)
     return emitted

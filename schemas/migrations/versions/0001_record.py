@@ -177,7 +177,8 @@ CREATE TABLE automation_rules (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (customer_id, rule_id, version)
 );
-CREATE UNIQUE INDEX automation_rules_active ON automation_rules (customer_id, rule_id) WHERE active;
+COMMENT ON COLUMN automation_rules.active IS 'in force; several versions of a rule may be, each for its own dates';
+CREATE INDEX automation_rules_active ON automation_rules (customer_id, rule_id) WHERE active;
 
 CREATE TABLE executions (
     id uuid PRIMARY KEY,

@@ -131,6 +131,7 @@ WITH before AS (
     JOIN sums s ON s.claim_id = c.id
     JOIN latest l ON l.claim_id = c.id
     JOIN stated t ON t.claim_id = c.id
+    WHERE c.id = ANY(CAST(:ids AS uuid[]))
 ), after AS (
     UPDATE claims c SET
         paid_cents = f.paid_cents, patient_cents = f.patient_cents, status = f.status, decided_on = f.decided_on,

@@ -18,6 +18,11 @@ from shared.runtime.errors import TransientError
 from shared.runtime.settings import Settings
 
 SOCKET_TIMEOUT_S = 30
+SESSION = {
+    "plan_cache_mode": "force_generic_plan",  # our statements look one event up; planning them costs more than running
+    "enable_seqscan": "off",  # each has its index; a plan made while a table was empty must not read it when it is full
+    "jit": "off",  # compiling pays for reports, not for an event's lookups
+}
 POOL_WAIT_S = 10
 RECYCLE_S = 1800
 
@@ -63,6 +68,7 @@ def _creator(settings: Settings, *, user: str, database: str) -> Callable[[], An
         database=database,
         timeout=SOCKET_TIMEOUT_S,
         tcp_keepalive=True,
+        startup_params=SESSION,
         **address,
     )
 

@@ -1,0 +1,150 @@
+"""`History` in PostgreSQL: one trace, put together from what each table holds of it.
+
+The events of a trace are those of its inbox rows and what these put into the outbox, so every look-up is by an index.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, TextClause, text
+
+from shared.adapters.postgres.engine import database_errors
+from shared.ports.record import Hop
+
+TRACE = text("""
+SELECT trace_id FROM inbox WHERE event_id = CAST(:event_id AS uuid)
+UNION ALL SELECT trace_id FROM outbox WHERE id = CAST(:event_id AS uuid)
+UNION ALL SELECT trace_id FROM dead_letters WHERE event_id = CAST(:event_id AS uuid)
+UNION ALL SELECT trace_id FROM executions WHERE event_id = CAST(:event_id AS uuid)
+LIMIT 1
+""")
+
+TAKEN = text("""
+SELECT event_id, event_type, consumer, customer_id, trace_id, event_at, attempt, processed_at FROM inbox
+WHERE trace_id = :trace_id AND (:trace_id <> '' OR event_id = CAST(:event_id AS uuid))
+ORDER BY processed_at
+""")
+
+CAUSED = text("""
+SELECT id, parent_id, event_type, consumer, topic, created_at, published_at
+FROM outbox WHERE parent_id = ANY(CAST(:events AS uuid[])) AND trace_id = :trace_id
+ORDER BY created_at, id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An event of the trace."""
+
+    type: str
+    parent_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What one table holds of events. Its rows are read as (event_id, at, outcome) and details by their names."""
+
+    what: str
+    rows: TextClause
+
+
+TABLES: Final = (
+    _Table(
+        "decision",
+        text("""
+SELECT event_id, created_at AS at, decision AS outcome, rule_id, rule_version, result, execution_time_ms, id
+FROM executions WHERE event_id = ANY(CAST(:events AS uuid[])) ORDER BY created_at, rule_id
+"""),
+    ),
+    _Table(
+        "action",
+        text("""
+SELECT event_id, created_at AS at, state AS outcome, type, rule_id, subject, id
+FROM actions WHERE event_id = ANY(CAST(:events AS uuid[])) ORDER BY created_at, rule_id, type
+"""),
+    ),
+    _Table(
+        "alert",
+        text("""
+SELECT event_id, created_at AS at, state AS outcome, severity, title, rule_id, id
+FROM alerts WHERE event_id = ANY(CAST(:events AS uuid[])) ORDER BY created_at, rule_id
+"""),
+    ),
+    _Table(
+        "notification",
+        text("""
+SELECT id AS event_id, created_at AS at, outcome, channel_id, code
+FROM notifications WHERE id = ANY(CAST(:events AS uuid[])) ORDER BY created_at, channel_id
+"""),
+    ),
+    _Table(
+        "dead letter",
+        text("""
+SELECT event_id, first_at AS at, code AS outcome, reason, consumer, attempts, state, id
+FROM dead_letters WHERE event_id = ANY(CAST(:events AS uuid[])) ORDER BY first_at
+"""),
+    ),
+)
+
+
+class PostgresHistory:
+    """Tells stories by reading; it changes nothing."""
+
+    def __init__(self, engine: Engine) -> None:
+        """engine: connects as `upstream_operator`."""
+        self._engine = engine
+
+    def story(self, event_id: UUID) -> Iterator[Hop]:
+        """Return every hop of the trace that the event belongs to, oldest first; empty if nothing is known of it."""
+        with database_errors(), self._engine.begin() as connection:
+            hops = list(_hops(connection, event_id))
+        return iter(sorted(hops, key=lambda hop: hop.at))
+
+
+def _hops(connection: Connection, event_id: UUID) -> Iterator[Hop]:
+    trace_id = connection.execute(TRACE, {"event_id": str(event_id)}).scalar_one_or_none()
+    if trace_id is None:
+        return
+    asked = {"trace_id": trace_id, "event_id": str(event_id)}
+    taken = connection.execute(TAKEN, asked).mappings().all()
+    parents = [str(row["event_id"]) for row in taken]
+    caused = connection.execute(CAUSED, {"events": parents, "trace_id": trace_id}).mappings().all()
+    events = {row["event_id"]: _Known(row["event_type"], None) for row in taken}
+    events |= {row["id"]: _Known(row["event_type"], row["parent_id"]) for row in caused}
+    yield from (_accepted(row) for row in {row["event_id"]: row for row in reversed(taken)}.values()
+                if row["event_type"] == "webhook.received")  # fmt: skip
+    yield from (_taken(row, events[row["event_id"]]) for row in taken)
+    yield from (_caused(row) for row in caused)
+    for table in TABLES:
+        for row in connection.execute(table.rows, {"events": [str(key) for key in events]}).mappings():
+            yield _outcome(table.what, row, events[row["event_id"]])
+
+
+def _accepted(row: Mapping[str, Any]) -> Hop:
+    """Return the hop that ingress left no row of: the first consumer's row says when the event was made."""
+    detail = {"trace_id": row["trace_id"], "customer_id": str(row["customer_id"])}
+    return Hop(
+        row["event_at"], "receive_webhook", row["event_id"], None, row["event_type"], "accepted", detail
+    )
+
+
+def _taken(row: Mapping[str, Any], event: _Known) -> Hop:
+    detail = {"attempt": row["attempt"]}
+    return Hop(
+        row["processed_at"], row["consumer"], row["event_id"], event.parent_id, event.type, "taken", detail
+    )
+
+
+def _caused(row: Mapping[str, Any]) -> Hop:
+    published: datetime | None = row["published_at"]
+    detail = {"topic": row["topic"], "by": row["consumer"], "published_at": published}
+    outcome = "published" if published else "waiting"
+    return Hop(row["created_at"], "event", row["id"], row["parent_id"], row["event_type"], outcome, detail)
+
+
+def _outcome(what: str, row: Mapping[str, Any], event: _Known) -> Hop:
+    detail = {name: value for name, value in row.items() if name not in ("event_id", "at", "outcome")}
+    return Hop(row["at"], what, row["event_id"], event.parent_id, event.type, row["outcome"], detail)

@@ -1,0 +1,198 @@
+"""`OperatorDesk` in PostgreSQL."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import chain
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Connection, Engine, Row, text
+
+from shared.adapters.postgres.engine import database_errors
+from shared.ports.notifier import Channel
+from shared.ports.operators import ContractedFee, Customer, RuleChange, RuleDocument, StoredRule
+from shared.runtime.errors import PoisonError
+
+NOBODY = UUID(int=0)
+
+ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(7237003)")
+ADD_CUSTOMER = text("INSERT INTO customers (id, name) VALUES (CAST(:id AS uuid), :name)")
+CUSTOMERS = text("""
+SELECT id, name, channels, rules_version FROM customers
+WHERE id <> CAST(:nobody AS uuid) AND (CAST(:name AS text) IS NULL OR name = :name)
+ORDER BY name, id
+""")
+SET_CHANNELS = text("UPDATE customers SET channels = CAST(:channels AS jsonb) WHERE id = CAST(:id AS uuid)")
+
+LOCK_RULES = text("SELECT rules_version FROM customers WHERE id = CAST(:customer_id AS uuid) FOR UPDATE")
+STORED = text("""
+SELECT rule_id, version, document, active FROM automation_rules
+WHERE customer_id = CAST(:customer_id AS uuid) AND rule_id = ANY(CAST(:rule_ids AS text[]))
+""")
+SET_ACTIVE = text("""
+UPDATE automation_rules a SET active = r.active
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(rule_id text, version integer, active boolean)
+WHERE a.customer_id = CAST(:customer_id AS uuid) AND a.rule_id = r.rule_id AND a.version = r.version
+""")
+ADD_VERSIONS = text("""
+INSERT INTO automation_rules (customer_id, rule_id, version, document, applied_by)
+SELECT CAST(:customer_id AS uuid), document ->> 'id', CAST(document ->> 'version' AS integer), document, :applied_by
+FROM jsonb_array_elements(CAST(:documents AS jsonb)) AS d(document)
+""")
+BUMP = text("UPDATE customers SET rules_version = rules_version + 1 WHERE id = CAST(:customer_id AS uuid)")
+RULES = text("""
+SELECT r.customer_id, c.name AS customer, r.rule_id, r.version, r.document ->> 'name' AS name,
+    r.document ->> 'trigger' AS trigger, r.document ->> 'mode' AS mode, r.active, r.applied_by,
+    r.created_at AS applied_at
+FROM automation_rules r JOIN customers c ON c.id = r.customer_id
+WHERE (CAST(:customer_id AS uuid) IS NULL OR r.customer_id = CAST(:customer_id AS uuid))
+    AND (r.active OR CAST(:retired AS boolean))
+ORDER BY c.name, r.rule_id, r.version
+""")
+LOAD_FEES = text("""
+INSERT INTO fee_schedules (customer_id, payer_key, procedure, effective_from, contracted_cents)
+SELECT CAST(:customer_id AS uuid), payer_key, procedure, effective_from, contracted_cents
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+    payer_key text, procedure text, effective_from date, contracted_cents bigint)
+ON CONFLICT (customer_id, payer_key, procedure, effective_from)
+    DO UPDATE SET contracted_cents = EXCLUDED.contracted_cents
+""")
+
+
+class PostgresOperatorDesk:
+    """Changes what customers agreed to. Everything it does is one transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        """engine: connects as `upstream_operator`."""
+        self._engine = engine
+
+    def ensure_customer(self, name: str, *, new_id: UUID) -> Customer:
+        """Return the customer of this name, made with `new_id` if there was none."""
+        with database_errors(), self._engine.begin() as connection:
+            connection.execute(ONE_AT_A_TIME)
+            known = _customers(connection, name)
+            if known:
+                return known[0]
+            connection.execute(ADD_CUSTOMER, {"id": str(new_id), "name": name})
+            return Customer(new_id, name)
+
+    def customer(self, name: str) -> Customer | None:
+        """Return the customer of this name, or None."""
+        with database_errors(), self._engine.begin() as connection:
+            return next(iter(_customers(connection, name)), None)
+
+    def customers(self) -> Sequence[Customer]:
+        """Return all customers by name, without the one that stands for nobody."""
+        with database_errors(), self._engine.begin() as connection:
+            return _customers(connection, None)
+
+    def set_channels(self, customer_id: UUID, channels: Sequence[Channel]) -> None:
+        """Tell the customer on these channels from now on, and on no other."""
+        document = _json(asdict(channel) for channel in channels)
+        with database_errors(), self._engine.begin() as connection:
+            connection.execute(SET_CHANNELS, {"id": str(customer_id), "channels": document})
+
+    def apply_rules(
+        self, customer_id: UUID, documents: Sequence[RuleDocument], *, applied_by: str, dry_run: bool = False
+    ) -> Sequence[RuleChange]:
+        """Put exactly these versions of the rules that they name in force; other rules stay as they are."""
+        with database_errors(), self._engine.begin() as connection:
+            locked = connection.execute(LOCK_RULES, {"customer_id": str(customer_id)})
+            if locked.scalar_one_or_none() is None:
+                raise PoisonError("unknown_customer", f"no customer {customer_id}")
+            wanted = {_version(document): document for document in documents}
+            changes = plan(_stored(connection, customer_id, wanted), wanted)
+            if not dry_run:
+                _change(connection, customer_id, wanted, changes, applied_by)
+        return changes
+
+    def rules(self, customer_id: UUID | None = None, *, retired: bool = False) -> Sequence[StoredRule]:
+        """Return stored rules by customer, rule and version. retired: versions no longer in force, too."""
+        asked = {"customer_id": None if customer_id is None else str(customer_id), "retired": retired}
+        with database_errors(), self._engine.begin() as connection:
+            return [StoredRule(**row) for row in connection.execute(RULES, asked).mappings()]
+
+    def load_fees(self, customer_id: UUID, fees: Sequence[ContractedFee]) -> None:
+        """Store what contracts say, over what was stored for the same payer, procedure and day."""
+        rows = _json(asdict(fee) for fee in fees)
+        with database_errors(), self._engine.begin() as connection:
+            connection.execute(LOAD_FEES, {"customer_id": str(customer_id), "rows": rows})
+
+
+Version = tuple[str, int]
+Stored = Mapping[Version, tuple[RuleDocument, bool]]
+
+
+def plan(stored: Stored, wanted: Mapping[Version, RuleDocument]) -> list[RuleChange]:
+    """Return what makes exactly the wanted versions active, by rule and version. Pure.
+
+    stored: document and whether it is active, of every stored version of the wanted rules.
+    Raises:
+        PoisonError: a stored version says something else (`invalid_rule`).
+    """
+    changes = [_planned(key, document, stored) for key, document in wanted.items()]
+    retired = (
+        RuleChange(*key, "retired") for key, (_, active) in stored.items() if active and key not in wanted
+    )
+    return sorted(chain(changes, retired), key=lambda change: (change.rule_id, change.version))
+
+
+def _planned(key: Version, document: RuleDocument, stored: Stored) -> RuleChange:
+    if key not in stored:
+        return RuleChange(*key, "added")
+    known, active = stored[key]
+    if known != document:
+        rule_id, version = key
+        raise PoisonError(
+            "invalid_rule",
+            f"{rule_id}: version {version} is stored and says something else; a changed rule needs a new version",
+        )
+    return RuleChange(*key, "unchanged" if active else "restored")
+
+
+def _change(
+    connection: Connection,
+    customer_id: UUID,
+    wanted: Mapping[Version, RuleDocument],
+    changes: Sequence[RuleChange],
+    applied_by: str,
+) -> None:
+    common = {"customer_id": str(customer_id)}
+    flips = [
+        {"rule_id": c.rule_id, "version": c.version, "active": c.change == "restored"}
+        for c in changes
+        if c.change in ("retired", "restored")
+    ]
+    added = [wanted[c.rule_id, c.version] for c in changes if c.change == "added"]
+    if flips:
+        connection.execute(SET_ACTIVE, {**common, "rows": _json(flips)})
+    if added:
+        connection.execute(ADD_VERSIONS, {**common, "documents": _json(added), "applied_by": applied_by})
+    if flips or added:
+        connection.execute(BUMP, common)
+
+
+def _stored(connection: Connection, customer_id: UUID, wanted: Iterable[Version]) -> Stored:
+    rule_ids = sorted({rule_id for rule_id, _ in wanted})
+    rows = connection.execute(STORED, {"customer_id": str(customer_id), "rule_ids": rule_ids})
+    return {(row.rule_id, row.version): (row.document, row.active) for row in rows}
+
+
+def _customers(connection: Connection, name: str | None) -> list[Customer]:
+    rows = connection.execute(CUSTOMERS, {"nobody": str(NOBODY), "name": name})
+    return [_customer(row) for row in rows]
+
+
+def _customer(row: Row[tuple[UUID, str, list[dict[str, str]], int]]) -> Customer:
+    identity, name, channels, rules_version = row
+    return Customer(identity, name, tuple(Channel(**channel) for channel in channels), rules_version)
+
+
+def _version(document: RuleDocument) -> Version:
+    version = document["version"]
+    assert isinstance(version, int)  # noqa: S101 - for the type: the loader has checked it
+    return str(document["id"]), version
+
+
+def _json(rows: Iterable[object]) -> str:
+    return orjson.dumps(list(rows)).decode()
