@@ -53,9 +53,9 @@ class App:
     @cached_property
     def local_engine(self) -> "Engine":
         """The embedded runtime's own database."""
-        from shared.adapters.postgres.engine import build_engine
+        from shared.adapters.embedded.engine import build_local_engine
 
-        return build_engine(self.settings, user="upstream_local", database=self.settings.local_database_name)
+        return build_local_engine(self.settings)
 
     @cached_property
     def record(self) -> "EventRecord":

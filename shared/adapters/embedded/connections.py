@@ -28,20 +28,20 @@ class EmbeddedConnectionRegistry:
 
     def get(self, connection_id: UUID) -> Connection | None:
         """Return the connection as it is now, disabled ones too, or None."""
-        with database_errors(), self._engine.begin() as session:
+        with database_errors(), self._engine.connect() as session:
             document = session.execute(GET, {"id": str(connection_id)}).scalar_one_or_none()
         return None if document is None else from_document(document)
 
     def put(self, connection: Connection) -> None:
         """Store the connection, over an earlier one of its id."""
-        with database_errors(), self._engine.begin() as session:
+        with database_errors(), self._engine.connect() as session:
             session.execute(
                 PUT, {"id": str(connection.id), "document": orjson.dumps(asdict(connection)).decode()}
             )
 
     def list(self) -> list[Connection]:
         """Return all connections, by provider and id."""
-        with database_errors(), self._engine.begin() as session:
+        with database_errors(), self._engine.connect() as session:
             return [from_document(document) for document in session.execute(LIST).scalars()]
 
 

@@ -119,8 +119,7 @@ class EmbeddedIdempotencyStore:
             }
             for ask in first.values()
         ]
-        with database_errors(), self._engine.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+        with database_errors(), self._engine.connect() as connection:
             given = {"rows": orjson.dumps(rows).decode(), "now": now.isoformat()}
             taken = {row.token: row.created for row in connection.execute(CLAIM, given)}
             others = [ask.key for ask in asks if ask.token not in taken]
@@ -137,13 +136,12 @@ class EmbeddedIdempotencyStore:
 
     def _settle_now(self, settlements: Sequence[_Settlement]) -> list[bool | Exception]:
         rows = [{"key": s.claim.key, "token": s.claim.token, "outcome": dict(s.outcome)} for s in settlements]
-        with database_errors(), self._engine.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+        with database_errors(), self._engine.connect() as connection:
             settled = set(connection.execute(SETTLE, {"rows": orjson.dumps(rows).decode()}).scalars())
         return [s.claim.key in settled for s in settlements]
 
     def _run(self, statement: TextClause, parameters: Mapping[str, object]) -> None:
-        with database_errors(), self._engine.begin() as connection:
+        with database_errors(), self._engine.connect() as connection:
             connection.execute(statement, parameters)
 
     def _ping(self) -> None:

@@ -9,19 +9,18 @@ from uuid import uuid4
 import orjson
 from sqlalchemy import Engine, text
 
+from shared.adapters.message_rules import check_message
 from shared.adapters.postgres.engine import database_errors
 from shared.domain.events import Message
 from shared.runtime.batcher import Batcher
-from shared.runtime.errors import PoisonError, TransientError
+from shared.runtime.errors import TransientError
 
-MAX_MESSAGE_BYTES = 10_000_000
-MAX_ATTRIBUTE_BYTES = 1024
 TOPICS = Path(__file__).parents[3] / "schemas" / "topics.json"
 
 PUBLISH = text("""
 INSERT INTO messages (subscription, message_id, attributes, data)
 SELECT r.subscription, r.message_id, r.attributes, d.data
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+FROM (SELECT set_config('synchronous_commit', 'on', true)) AS durable, jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
     subscription text, message_id text, attributes jsonb, nth bigint)
 JOIN unnest(CAST(:data AS bytea[])) WITH ORDINALITY AS d(data, nth) USING (nth)
 """)
@@ -42,7 +41,7 @@ class EmbeddedPublisher:
     async def publish(self, messages: Sequence[Message], *, timeout_s: float) -> None:
         """Return once every message is on disk, for each subscription of its topic."""
         for message in messages:
-            _check(message)
+            check_message(message)
         try:
             async with asyncio.timeout(timeout_s):
                 await asyncio.gather(*(self._batcher.submit(message) for message in messages))
@@ -78,17 +77,9 @@ class EmbeddedPublisher:
                 )
                 data.append(message.data)
         if rows:
-            with database_errors(), self._engine.begin() as connection:
+            with database_errors(), self._engine.connect() as connection:
                 connection.execute(PUBLISH, {"rows": orjson.dumps(rows).decode(), "data": data})
 
     def _ping(self) -> None:
         with database_errors(), self._engine.connect() as connection:
             connection.exec_driver_sql("SELECT 1")
-
-
-def _check(message: Message) -> None:
-    """Refuse what Pub/Sub would refuse. Source: Pub/Sub quotas, "Resource limits"."""
-    if len(message.data) > MAX_MESSAGE_BYTES:
-        raise PoisonError("payload_too_large", "over what a message holds")
-    if any(len(value.encode()) > MAX_ATTRIBUTE_BYTES for value in message.attributes.values()):
-        raise PoisonError("invalid_event", "an attribute is over 1,024 bytes")

@@ -1,6 +1,6 @@
 """Connections to Cloud SQL: TLS and IAM login by Google's connector, over the private address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,9 @@ def _connector() -> Any:  # noqa: ANN401 - the connector ships no types
     )  # lazy: no background refresh while the CPU is throttled
 
 
-def connector_creator(settings: Settings, *, user: str, database: str) -> Callable[[], Any]:
+def connector_creator(
+    settings: Settings, *, user: str, database: str, session: Mapping[str, str]
+) -> Callable[[], Any]:
     """Return what opens one pg8000 connection to the instance `settings.database` (`project:region:name`)."""
 
     def connect() -> Any:  # noqa: ANN401 - pg8000's connection
@@ -26,6 +28,7 @@ def connector_creator(settings: Settings, *, user: str, database: str) -> Callab
             user=user,
             db=database,
             enable_iam_auth=settings.database_iam_login,
+            startup_params=dict(session),
             ip_type="private" if settings.database_private_ip else "public",
         )
 

@@ -1,6 +1,6 @@
 """Connections: pooled, with a deadline, and statements prepared once per connection."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -39,11 +39,22 @@ TRANSIENT_STATES = {
 }
 
 
-def build_engine(settings: Settings, *, user: str, database: str) -> Engine:
-    """Return an engine whose connections are opened when first needed. No I/O."""
+def build_engine(
+    settings: Settings,
+    *,
+    user: str,
+    database: str,
+    autocommit: bool = False,
+    session: Mapping[str, str] = SESSION,
+) -> Engine:
+    """Return an engine whose connections are opened when first needed. No I/O.
+
+    autocommit: each statement is a transaction of its own, in one round trip. session: settings of each connection.
+    """
     engine = create_engine(
         "postgresql+pg8000://",
-        creator=_creator(settings, user=user, database=database),
+        creator=_creator(settings, user=user, database=database, session=session),
+        isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_S,
@@ -54,11 +65,13 @@ def build_engine(settings: Settings, *, user: str, database: str) -> Engine:
     return engine
 
 
-def _creator(settings: Settings, *, user: str, database: str) -> Callable[[], Any]:
+def _creator(
+    settings: Settings, *, user: str, database: str, session: Mapping[str, str]
+) -> Callable[[], Any]:
     if settings.runtime == "gcp":
         from shared.adapters.postgres.cloud_sql import connector_creator
 
-        return connector_creator(settings, user=user, database=database)
+        return connector_creator(settings, user=user, database=database, session=session)
     address: dict[str, object] = {"host": settings.database, "port": settings.database_port}
     if settings.database.startswith("/"):
         address = {"unix_sock": str(Path(settings.database) / f".s.PGSQL.{settings.database_port}")}
@@ -68,7 +81,7 @@ def _creator(settings: Settings, *, user: str, database: str) -> Callable[[], An
         database=database,
         timeout=SOCKET_TIMEOUT_S,
         tcp_keepalive=True,
-        startup_params=SESSION,
+        startup_params=dict(session),
         **address,
     )
 
