@@ -16,6 +16,7 @@ Segment = list[str]
 MAX_TEXT: Final = 500  # the guides end at 80 characters; beyond this an element is a lost separator
 MAX_CODE: Final = 5
 _CENTS: Final = 2
+_QUALIFIER: Final = 2
 _MAX_DIGITS: Final = 15
 _REAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:E[+-]?[0-9]{1,3})?").fullmatch
 
@@ -71,6 +72,19 @@ def code(segment: Segment, position: int) -> str:
     if not value or len(value) > MAX_CODE or not value.isalnum() or not value.isascii():
         raise ElementError(_name(segment, position), "missing" if not value else "not a code")
     return value
+
+
+def components(segment: Segment, position: int, separator: str) -> list[str]:
+    """Return the components of an element. Some senders write another separator than ISA16 announces.
+
+    Each composite that we read begins with a code of two characters, so that theirs is the third.
+    Raises:
+        ElementError: the element is longer than any real one.
+    """
+    value = text(segment, position)
+    if separator not in value and len(value) > _QUALIFIER and not value[_QUALIFIER].isalnum():
+        separator = value[_QUALIFIER]
+    return value.split(separator)
 
 
 def amount(segment: Segment, position: int) -> int:

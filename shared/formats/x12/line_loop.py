@@ -7,7 +7,7 @@ from datetime import date
 from typing import Final
 
 from shared.domain.claims import Adjustment, ServiceLine
-from shared.formats.x12.elements import Segment, amount, text
+from shared.formats.x12.elements import Segment, amount, components, text
 
 LINE_DATES: Final = frozenset({"472", "150"})  # the day of service, or the first of several
 
@@ -32,7 +32,8 @@ class LineLoop:
             ElementError: its charge or payment is no amount.
         """
         svc = self.svc
-        procedure, *modifiers = text(svc, 1).split(component)[1:6] or [text(svc, 1)]
+        identifier = components(svc, 1, component)
+        procedure, *modifiers = identifier[1:6] or identifier
         return ServiceLine(
             procedure=procedure or text(svc, 4),
             charge_cents=amount(svc, 2),

@@ -8,8 +8,8 @@ from itertools import chain
 
 from shared.domain.claims import ClaimPayment, RemittanceSummary
 from shared.formats.x12.claim_loop import CLAIM_SEGMENTS
-from shared.formats.x12.elements import ElementError
-from shared.formats.x12.envelope import NumberedSegments, Transaction
+from shared.formats.x12.elements import ElementError, Segment
+from shared.formats.x12.envelope import Transaction
 from shared.formats.x12.remittance_header import HEADER_SEGMENTS, Header
 from shared.formats.x12.remittance_sums import Advice
 from shared.runtime.errors import UnreadableError
@@ -24,14 +24,15 @@ def read_remittance(transaction: Transaction) -> Iterator[ClaimPayment | Remitta
             transaction set is cut off. What was yielded before is part of an advice that did not end: drop it.
     Source: 005010X221A1, 004010X091A1.
     """
-    header, segments = _read_header(transaction)
+    header = Header()
     try:
-        remittance = header.close(transaction)
+        follows = _read_header(header, transaction)
+        remittance = header.close(transaction, follows[1])
     except ElementError as exc:
         raise _located(transaction.place, exc) from exc
     advice = Advice(transaction, remittance, list(header.findings(transaction.place)))
     try:
-        for index, segment in segments:
+        for index, segment in chain([follows], transaction.segments):
             if segment[0] == "SE":
                 yield from advice.end_claim()
                 yield advice.close(index, segment)
@@ -46,17 +47,13 @@ def read_remittance(transaction: Transaction) -> Iterator[ClaimPayment | Remitta
     raise transaction.truncated()
 
 
-def _read_header(transaction: Transaction) -> tuple[Header, NumberedSegments]:
-    """Return table 1 and the segments from the first that is not part of it."""
-    header = Header()
+def _read_header(header: Header, transaction: Transaction) -> tuple[int, Segment]:
+    """Give the header its segments, and return the first that is not one of them."""
     for index, segment in transaction.segments:
         take = HEADER_SEGMENTS.get(segment[0])
         if take is None:
-            return header, chain([(index, segment)], transaction.segments)
-        try:
-            take(header, segment)
-        except ElementError as exc:
-            raise _located(transaction.place, exc) from exc
+            return index, segment
+        take(header, segment)
     raise transaction.truncated()
 
 

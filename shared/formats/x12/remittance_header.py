@@ -15,7 +15,7 @@ _MAX_KEY: Final = 300
 
 
 class Header:
-    """Table 1: who pays whom, how much, when. `take` each segment before the first LX, CLP, PLB or SE; then `close`.
+    """Table 1: who pays whom, how much, when. `take` each segment before the first CLP, PLB or SE; then `close`.
 
     Raises:
         ElementError: an element that cannot mean what it should.
@@ -61,14 +61,17 @@ class Header:
     def skip(self, segment: Segment) -> None:
         """Take a segment that says nothing of what we keep."""
 
-    def close(self, transaction: Transaction) -> Remittance:
-        """Return the advice, dated by the first of DTM*405, BPR16 and GS04 that is a date."""
+    def close(self, transaction: Transaction, follows: Segment) -> Remittance:
+        """Return the advice, dated by the first of DTM*405, BPR16 and GS04 that is a date.
+
+        follows: the segment after table 1.
+        """
         paid_cents = amount(self._bpr or ["BPR"], 2)
         payer = Party(text(self._payer, 2), text(self._payer, 4) or self._payer_ref)
         dates = (("DTM405", self._decided), ("BPR16", element(self._bpr, 16)), ("GS04", transaction.sent_on))
         decided_source, decided_on = next(((s, on) for s, value in dates if (on := day(value))), ("", None))
         return Remittance(
-            key=self._key(transaction, payer, paid_cents),
+            key=self._key(transaction, payer, paid_cents, follows),
             payer=payer,
             payee=Party(text(self._payee, 2), text(self._payee, 4)),
             trace_number=text(self._trn, 2),
@@ -87,8 +90,11 @@ class Header:
         if self._decided and day(self._decided) is None:
             yield Finding("invalid_date", f"{place}/DTM", "DTM*405 is not a date")
 
-    def _key(self, transaction: Transaction, payer: Party, paid_cents: int) -> str:
-        """Return what tells this advice from others of the payer, however often and in whichever file it comes."""
+    def _key(self, transaction: Transaction, payer: Party, paid_cents: int, follows: Segment) -> str:
+        """Return what tells this advice from others of the payer, however often and in whichever file it comes.
+
+        Trace numbers repeat where they should not (test files, and checks of nothing), so its first claim counts too.
+        """
         key = "|".join(
             (
                 "835",
@@ -98,6 +104,7 @@ class Header:
                 str(paid_cents),
                 payer.id or payer.name,
                 transaction.control_number,
+                element(follows, 1) if follows[0] == "CLP" else "",
             )
         )
         return key if len(key) <= _MAX_KEY else f"835|{sha256(key.encode()).hexdigest()}"
@@ -109,5 +116,5 @@ HEADER_SEGMENTS: Final[Mapping[str, Callable[[Header, Segment], None]]] = {
     "DTM": Header.take_dtm,
     "N1": Header.take_n1,
     "REF": Header.take_ref,
-    **dict.fromkeys(("NTE", "CUR", "N2", "N3", "N4", "PER", "RDM"), Header.skip),
+    **dict.fromkeys(("NTE", "CUR", "N2", "N3", "N4", "PER", "RDM", "LX", "TS2", "TS3"), Header.skip),
 }

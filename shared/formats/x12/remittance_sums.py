@@ -9,7 +9,7 @@ from typing import Final
 from shared.domain.claims import Adjustment, ClaimPayment, Finding, Remittance, RemittanceSummary
 from shared.domain.money import MAX_CENTS
 from shared.formats.x12.claim_loop import ClaimLoop
-from shared.formats.x12.elements import Segment, amount, code, element
+from shared.formats.x12.elements import Segment, amount, code, components, element
 from shared.formats.x12.envelope import Transaction
 from shared.runtime.errors import UnreadableError
 
@@ -71,7 +71,7 @@ class Advice:
         """Add up to six pairs of reason and amount. A positive amount lowers the payment."""
         for at in range(3, len(plb), 2):
             if element(plb, at) or element(plb, at + 1):
-                reason = element(plb, at).split(self._transaction.component)[0]
+                reason = components(plb, at, self._transaction.component)[0]
                 self._adjustments.append(Adjustment("", code([plb[0], reason], 1), amount(plb, at + 1)))
 
     def _balance(self) -> None:
