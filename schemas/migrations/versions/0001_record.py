@@ -46,6 +46,8 @@ CREATE TABLE claims (
     submission_event_id uuid,
     service_on date,
     decided_on date,
+    decided_at timestamptz,
+    decided_position integer,
     stat_payer_key text,
     stat_procedure text,
     stat_day date,
@@ -60,7 +62,9 @@ CREATE TABLE claims (
 );
 COMMENT ON TABLE claims IS 'one row a claim: its latest submission, and the sum of every payment of it';
 COMMENT ON COLUMN claims.stat_day IS 'stat_*: what this claim adds to claim_daily_stats; null while it adds nothing';
-CREATE INDEX claims_streak ON claims (customer_id, payer_key, decided_on DESC, id DESC) INCLUDE (status)
+COMMENT ON COLUMN claims.decided_at IS 'when we learnt of the latest decision: orders the decisions of one day, with the place in the advice';
+CREATE INDEX claims_streak ON claims
+    (customer_id, payer_key, decided_on DESC, decided_at DESC, decided_position DESC, id DESC) INCLUDE (status)
     WHERE decided_on IS NOT NULL;
 
 CREATE TABLE remittances (

@@ -108,7 +108,7 @@ WITH before AS (
     SELECT claim_id, sum(paid_cents) AS paid_cents, sum(patient_cents) AS patient_cents
     FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[])) GROUP BY claim_id
 ), latest AS (
-    SELECT DISTINCT ON (claim_id) claim_id, status, decided_on, payer_claim_number
+    SELECT DISTINCT ON (claim_id) claim_id, status, decided_on, payer_claim_number, created_at, position
     FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
     ORDER BY claim_id, decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC
 ), stated AS (
@@ -117,6 +117,7 @@ WITH before AS (
     ORDER BY claim_id, (status = 'reversed'), decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC
 ), folded AS (
     SELECT c.id, s.paid_cents, s.patient_cents, l.status, l.decided_on, l.payer_claim_number,
+        l.created_at AS decided_at, l.position AS decided_position,
         c.submission_event_id IS NULL AS unsubmitted,
         CASE WHEN c.submission_event_id IS NULL THEN abs(t.charge_cents) ELSE c.charge_cents END AS charge_cents,
         CASE WHEN c.payer_key = '' OR c.submission_event_id IS NULL
@@ -135,6 +136,7 @@ WITH before AS (
 ), after AS (
     UPDATE claims c SET
         paid_cents = f.paid_cents, patient_cents = f.patient_cents, status = f.status, decided_on = f.decided_on,
+        decided_at = f.decided_at, decided_position = f.decided_position,
         payer_claim_number = f.payer_claim_number, charge_cents = f.charge_cents, payer_key = f.payer_key,
         payer_name = f.payer_name, procedures = f.procedures,
         payer_id = CASE WHEN f.unsubmitted THEN f.payer_id ELSE c.payer_id END,

@@ -19,19 +19,23 @@ ORDER BY rule_id
 """)
 
 DENIED_UP_TO = text("""
-WITH this AS (SELECT decided_on, id FROM claims WHERE id = CAST(:claim_id AS uuid) AND decided_on IS NOT NULL)
+WITH this AS (
+    SELECT decided_on, decided_at, decided_position, id FROM claims
+    WHERE id = CAST(:claim_id AS uuid) AND decided_on IS NOT NULL
+)
 SELECT c.status FROM this, LATERAL (
     SELECT status FROM claims
     WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key AND decided_on IS NOT NULL
-        AND (decided_on, id) <= (this.decided_on, this.id)
-    ORDER BY decided_on DESC, id DESC LIMIT :longest
+        AND (decided_on, decided_at, decided_position, id)
+            <= (this.decided_on, this.decided_at, this.decided_position, this.id)
+    ORDER BY decided_on DESC, decided_at DESC, decided_position DESC, id DESC LIMIT :longest
 ) c
 """)
 
 NEWEST = text("""
 SELECT status FROM claims
 WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key AND decided_on IS NOT NULL
-ORDER BY decided_on DESC, id DESC LIMIT :longest
+ORDER BY decided_on DESC, decided_at DESC, decided_position DESC, id DESC LIMIT :longest
 """)
 
 CONTRACTED = text("""

@@ -1,0 +1,150 @@
+"""Any order and any repetition of the same deliveries ends in the same state."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4, uuid5
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.domain.events import Event, Received
+from shared.handlers.process_webhook import process_webhook
+from shared.ports.clock import system_clock
+
+if TYPE_CHECKING:
+    from tests.functional.conftest import Pipeline
+
+ENVELOPE = "ISA*00*          *00*          *ZZ*PAYER          *ZZ*PRACTICE       *261101*1200*^*00501*000000001*0*P*:~"
+
+
+def advice(trace: str, on: str, paid: int, claims: Sequence[str]) -> bytes:
+    body = "".join(claims)
+    segments = body.count("~") + 8
+    text = (
+        f"{ENVELOPE}GS*HP*PAYER*PRACTICE*{on}*1200*1*X*005010X221A1~ST*835*0001~"
+        f"BPR*I*{paid}*{'C' if paid >= 0 else 'D'}*ACH************{on}~TRN*1*{trace}*1512345678~DTM*405*{on}~"
+        f"N1*PR*OAK HEALTH~N1*PE*PRACTICE*XX*9999999995~LX*1~{body}SE*{segments}*0001~GE*1*1~IEA*1*000000001~"
+    )
+    return text.encode()
+
+
+def claim(number: str, code: str, charge: int, paid: int, adjustment: str, procedure: str = "99213") -> str:
+    return (
+        f"CLP*{number}*{code}*{charge}*{paid}**12*P{number}~NM1*QC*1*SAMPLE*PAT****MI*M1~"
+        f"SVC*HC:{procedure}*{charge}*{paid}~DTM*472*20261001~{adjustment}"
+    )
+
+
+def submitted(number: str, charge: str, on: str) -> bytes:
+    return (
+        f'{{"resourceType":"Claim","status":"active","use":"claim","created":"{on}",'
+        f'"identifier":[{{"value":"{number}"}}],"insurer":{{"display":"Oak Health"}},'
+        f'"patient":{{"display":"Pat Sample"}},"provider":{{"display":"Practice"}},'
+        f'"total":{{"value":{charge},"currency":"USD"}},"item":[{{"sequence":1,"productOrService":'
+        f'{{"coding":[{{"code":"99213"}}]}},"net":{{"value":{charge},"currency":"USD"}}}}]}}'
+    ).encode()
+
+
+STORY = [
+    submitted("A1", "200.00", "2026-10-02"),
+    submitted("A1", "210.00", "2026-10-20"),
+    advice("T1", "20261010", 0, [claim("A1", "4", 200, 0, "CAS*CO*197*200~")]),
+    advice(
+        "T2", "20261015", 90, [claim("A2", "1", 100, 90, "CAS*CO*45*10~"), claim("A3", "4", 50, 0, "CAS*CO*50*50~")]
+    ),
+    advice(
+        "T3",
+        "20261018",
+        -20,
+        [claim("A2", "22", -100, -90, "CAS*CO*45*-10~"), claim("A2", "1", 100, 70, "CAS*CO*45*30~")],
+    ),
+    advice("T4", "20261101", 180, [claim("A1", "1", 210, 180, "CAS*CO*45*30~")]),
+    advice("T5", "20261103", -70, [claim("A2", "22", -100, -70, "CAS*CO*45*-30~")]),
+]
+
+STATE = {
+    "claims": """
+        SELECT claim_number, payer_key, charge_cents, paid_cents, status, decided_on, submitted_on, procedures,
+            stat_day, stat_procedure, stat_denied, stat_charge_cents, stat_paid_cents, payer_claim_number
+        FROM claims WHERE customer_id = CAST(:c AS uuid) ORDER BY claim_number
+    """,
+    "payments": """
+        SELECT status, charge_cents, paid_cents, position, decided_on FROM claim_payments
+        WHERE customer_id = CAST(:c AS uuid) ORDER BY decided_on, position
+    """,
+    "adjustments": """
+        SELECT group_code, carc, line, sum(amount_cents) AS cents, count(*) AS n FROM adjustments
+        WHERE customer_id = CAST(:c AS uuid) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    """,
+    "stats": """
+        SELECT payer_key, procedure, day, decided, denied, charge_cents, paid_cents FROM claim_daily_stats
+        WHERE customer_id = CAST(:c AS uuid)
+            AND (decided <> 0 OR denied <> 0 OR charge_cents <> 0 OR paid_cents <> 0) ORDER BY 1, 2, 3
+    """,
+    "events": """
+        SELECT event_type, count(*) AS n FROM outbox WHERE customer_id = CAST(:c AS uuid) GROUP BY 1 ORDER BY 1
+    """,
+}
+
+RECOMPUTED = """
+SELECT stat_payer_key AS payer_key, stat_procedure AS procedure, stat_day AS day, count(*) AS decided,
+    sum(stat_denied) AS denied, sum(stat_charge_cents) AS charge_cents, sum(stat_paid_cents) AS paid_cents
+FROM claims WHERE customer_id = CAST(:c AS uuid) AND stat_day IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+
+
+def play(pipeline: "Pipeline", order: Sequence[int]) -> dict[str, Any]:
+    """Process deliveries in an order, each time as a redelivery of one event, and return where that ends."""
+    customer = pipeline.customer()
+    source = uuid5(UUID(int=7), "connection")
+    for nth in order:
+        event = Event(
+            id=uuid5(source, f"{customer}{nth}"),
+            type="webhook.received",
+            source="/test",
+            subject="",
+            time=datetime.now(UTC),
+            customer_id=customer,
+            data=STORY[nth],
+            content_type="application/octet-stream",
+        )
+        received = Received(event, attempt=1, subscription="", attributes={})
+        process_webhook(received, record=pipeline.app.record, clock=system_clock)
+    state: dict[str, Any] = {name: pipeline.rows(query, c=str(customer)) for name, query in STATE.items()}
+    assert state["stats"] == [dict(row) for row in pipeline.rows(RECOMPUTED, c=str(customer))]
+    return state
+
+
+def test_the_story_ends_as_it_should(pipeline: "Pipeline") -> None:
+    state = play(pipeline, range(len(STORY)))
+    found = [(c["claim_number"], c["status"], c["charge_cents"], c["paid_cents"]) for c in state["claims"]]
+    assert found == [("A1", "paid", 21000, 18000), ("A2", "reversed", 10000, 0), ("A3", "denied", 5000, 0)]
+    assert [(s["day"].isoformat(), s["decided"], s["denied"]) for s in state["stats"]] == [
+        ("2026-10-15", 1, 1),
+        ("2026-11-01", 1, 0),
+    ]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    order=st.permutations(range(len(STORY))),
+    repeats=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 12)), max_size=6),
+)
+def test_any_order_and_repetition_ends_in_the_same_state(
+    pipeline: "Pipeline", order: list[int], repeats: list[tuple[int, int]]
+) -> None:
+    shuffled = list(order)
+    for nth, at in repeats:
+        shuffled.insert(min(at, len(shuffled)), nth)
+    assert play(pipeline, shuffled) == play(pipeline, range(len(STORY)))
+
+
+def test_the_same_advice_under_another_delivery_id_changes_nothing(pipeline: "Pipeline") -> None:
+    connection = pipeline.connection()
+    for _ in range(3):
+        assert pipeline.send(connection, STORY[3], delivery_id=uuid4().hex).status == 202
+    assert pipeline.drained()
+    customer = str(connection.customer_id)
+    assert len(pipeline.rows(STATE["payments"], c=customer)) == 2
+    assert sum(row["n"] for row in pipeline.rows(STATE["events"], c=customer)) == 2
