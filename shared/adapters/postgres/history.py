@@ -3,13 +3,13 @@
 The events of a trace are those of its inbox rows and what these put into the outbox, so every look-up is by an index.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, TextClause, text
+from sqlalchemy import Connection, Engine, RowMapping, TextClause, text
 
 from shared.adapters.postgres.engine import database_errors
 from shared.ports.record import Hop
@@ -62,15 +62,17 @@ FROM executions WHERE event_id = ANY(CAST(:events AS uuid[])) ORDER BY created_a
     _Table(
         "action",
         text("""
-SELECT event_id, created_at AS at, state AS outcome, type, rule_id, subject, id
-FROM actions WHERE event_id = ANY(CAST(:events AS uuid[])) ORDER BY created_at, rule_id, type
+SELECT a.event_id, e.created_at AS at, a.state AS outcome, a.type, a.rule_id, a.subject, a.id
+FROM actions a JOIN executions e ON e.id = a.execution_id
+WHERE a.event_id = ANY(CAST(:events AS uuid[])) ORDER BY e.created_at, a.rule_id, a.type
 """),
     ),
     _Table(
         "alert",
         text("""
-SELECT event_id, created_at AS at, state AS outcome, severity, title, rule_id, id
-FROM alerts WHERE event_id = ANY(CAST(:events AS uuid[])) ORDER BY created_at, rule_id
+SELECT a.event_id, coalesce(e.created_at, a.created_at) AS at, a.state AS outcome, a.severity, a.title, a.rule_id, a.id
+FROM alerts a LEFT JOIN executions e ON e.event_id = a.event_id AND e.rule_id = a.rule_id
+WHERE a.event_id = ANY(CAST(:events AS uuid[])) ORDER BY at, a.rule_id
 """),
     ),
     _Table(
@@ -123,7 +125,7 @@ def _hops(connection: Connection, event_id: UUID) -> Iterator[Hop]:
             yield _outcome(table.what, row, events[row["event_id"]])
 
 
-def _accepted(row: Mapping[str, Any]) -> Hop:
+def _accepted(row: RowMapping) -> Hop:
     """Return the hop that ingress left no row of: the first consumer's row says when the event was made."""
     detail = {"trace_id": row["trace_id"], "customer_id": str(row["customer_id"])}
     return Hop(
@@ -131,20 +133,20 @@ def _accepted(row: Mapping[str, Any]) -> Hop:
     )
 
 
-def _taken(row: Mapping[str, Any], event: _Known) -> Hop:
+def _taken(row: RowMapping, event: _Known) -> Hop:
     detail = {"attempt": row["attempt"]}
     return Hop(
         row["processed_at"], row["consumer"], row["event_id"], event.parent_id, event.type, "taken", detail
     )
 
 
-def _caused(row: Mapping[str, Any]) -> Hop:
+def _caused(row: RowMapping) -> Hop:
     published: datetime | None = row["published_at"]
     detail = {"topic": row["topic"], "by": row["consumer"], "published_at": published}
     outcome = "published" if published else "waiting"
     return Hop(row["created_at"], "event", row["id"], row["parent_id"], row["event_type"], outcome, detail)
 
 
-def _outcome(what: str, row: Mapping[str, Any], event: _Known) -> Hop:
+def _outcome(what: str, row: RowMapping, event: _Known) -> Hop:
     detail = {name: value for name, value in row.items() if name not in ("event_id", "at", "outcome")}
     return Hop(row["at"], what, row["event_id"], event.parent_id, event.type, row["outcome"], detail)

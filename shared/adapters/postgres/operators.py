@@ -6,7 +6,7 @@ from itertools import chain
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Connection, Engine, Row, text
+from sqlalchemy import Connection, Engine, RowMapping, text
 
 from shared.adapters.postgres.engine import database_errors
 from shared.ports.notifier import Channel
@@ -179,13 +179,13 @@ def _stored(connection: Connection, customer_id: UUID, wanted: Iterable[Version]
 
 
 def _customers(connection: Connection, name: str | None) -> list[Customer]:
-    rows = connection.execute(CUSTOMERS, {"nobody": str(NOBODY), "name": name})
+    rows = connection.execute(CUSTOMERS, {"nobody": str(NOBODY), "name": name}).mappings()
     return [_customer(row) for row in rows]
 
 
-def _customer(row: Row[tuple[UUID, str, list[dict[str, str]], int]]) -> Customer:
-    identity, name, channels, rules_version = row
-    return Customer(identity, name, tuple(Channel(**channel) for channel in channels), rules_version)
+def _customer(row: RowMapping) -> Customer:
+    channels = tuple(Channel(**channel) for channel in row["channels"])
+    return Customer(row["id"], row["name"], channels, row["rules_version"])
 
 
 def _version(document: RuleDocument) -> Version:

@@ -1,0 +1,52 @@
+"""The `upstream` command."""
+
+import subprocess
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from cli import connections, rules, send, serve, trace
+from cli.demo.command import demo
+from cli.output import Failure, complain
+from shared.runtime.errors import UpstreamError
+
+
+class Commands(TyperGroup):
+    """Says what went wrong in one line, and exits 1, where it is no bug of ours."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as the group's own
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read our output has seen enough
+            raise
+        except UpstreamError as exc:
+            complain(f"{exc.detail or exc.code} ({exc.code})")
+        except (Failure, OSError) as exc:
+            complain(str(exc))
+        except subprocess.SubprocessError as exc:
+            complain(f"PostgreSQL did not start: {exc}")
+        raise typer.Exit(1)
+
+
+app = typer.Typer(
+    name="upstream",
+    cls=Commands,
+    help="Takes what payers send, and acts on it under rules the customer approved.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo)
+app.command("serve")(serve.serve)
+app.command("send")(send.send)
+app.command("trace")(trace.trace)
+app.add_typer(connections.app, name="connections")
+app.add_typer(rules.app, name="rules")
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.exit(app())

@@ -1,0 +1,1 @@
+"""`upstream demo`: a month played through the whole pipeline, and checked."""

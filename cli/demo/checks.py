@@ -1,0 +1,140 @@
+"""What the data implies, against what was found. Pure.
+
+Expectations come from the generator's manifest and from the sample files' text, never from the pipeline's own readers.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from cli.demo.found import Found
+from cli.demo.posting import Reply
+from cli.demo.sample_files import Counts
+from cli.seed import SAMPLES_CUSTOMER
+from local.sample_month import Manifest, Totals
+from shared.ports.notifier import ChannelKind
+
+APPEALED_OVER_CENTS: Final = 50_000  # denial-over-amount
+UNDERPAID_BY_CENTS: Final = 2_500  # underpayment-against-contract
+STREAK: Final = 3  # three-denials-in-a-row
+TELLING: Final = ("denial-over-amount", "three-denials-in-a-row", "risky-claim-hold")
+PAID: Final = ("paid", "partially_paid")
+FOLLOW_UPS: Final = ("notification.requested", "action.requested")
+KINDS: Final[tuple[ChannelKind, ...]] = ("email", "slack", "webhook")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One comparison. how: `at least` where concurrency may add to what the data implies."""
+
+    name: str
+    expected: int
+    found: int
+    how: Literal["exactly", "at least"] = "exactly"
+
+    @property
+    def kept(self) -> bool:
+        """Whether it came out as it must."""
+        return self.found == self.expected if self.how == "exactly" else self.found >= self.expected
+
+
+def checks(
+    manifest: Manifest,
+    files: Counts,
+    replies: Sequence[Reply],
+    found: Found,
+    taken: Mapping[ChannelKind, int],
+) -> list[Check]:
+    """Return every comparison. taken: notifications that arrived, by kind of channel."""
+    return [
+        *_replies(manifest, files, replies),
+        *(check for name, totals in manifest.practices.items() for check in _practice(name, totals, found)),
+        *_samples(files, found),
+        *_rules(manifest, found),
+        *_notifications(found, taken),
+        Check("events decided", _events(manifest.total) + files.events, found.decided),
+        Check("dead letters", manifest.dead_letters + files.unreadable, len(found.facts["dead_letters"])),
+    ]
+
+
+def _replies(manifest: Manifest, files: Counts, replies: Sequence[Reply]) -> Iterator[Check]:
+    codes = Counter(reply.code for reply in replies)
+    expected = Counter(dict(manifest.replies)) + Counter(accepted=files.files)
+    for code in sorted(codes.keys() | expected.keys()):
+        yield Check(f"replies: {code}", expected[code], codes[code])
+
+
+def _practice(name: str, totals: Totals, found: Found) -> Iterator[Check]:
+    """Compare one practice: its claims as they stand, every payment, what payers transferred."""
+
+    def claims(*statuses: str) -> int:
+        return sum(found.sum("claims", customer=name, status=status) for status in statuses)
+
+    def payments(column: str, *statuses: str) -> int:
+        return sum(found.sum("payments", column, customer=name, status=status) for status in statuses)
+
+    compared = (
+        ("claims", totals.claims, found.sum("claims", customer=name)),
+        ("claims not decided", totals.open, claims("submitted")),
+        ("claims paid", totals.held_paid, claims(*PAID)),
+        ("claims denied", totals.held_denied, claims("denied")),
+        ("claims reversed", totals.held_reversed, claims("reversed")),
+        ("payments", totals.paid, payments("n", *PAID)),
+        ("denials", totals.denied, payments("n", "denied")),
+        ("reversals", totals.reversed, payments("n", "reversed")),
+        ("cents paid", totals.paid_cents, payments("paid_cents", *PAID)),
+        ("cents denied", totals.denied_cents, payments("charge_cents", "denied")),
+        ("cents taken back", totals.reversed_cents, payments("paid_cents", "reversed")),
+        (
+            "cents owed by patients",
+            totals.patient_cents,
+            found.sum("payments", "patient_cents", customer=name),
+        ),
+        ("payment advices", totals.remittances, found.sum("remittances", customer=name)),
+        ("cents transferred", totals.remitted_cents, found.sum("remittances", "paid_cents", customer=name)),
+        ("events", _events(totals), _domain_events(found, name)),
+    )
+    return (Check(f"{name}: {what}", expected, got) for what, expected, got in compared)
+
+
+def _domain_events(found: Found, customer: str) -> int:
+    caused_by_rules = (found.sum("events", customer=customer, event_type=kind) for kind in FOLLOW_UPS)
+    return found.sum("events", customer=customer) - sum(caused_by_rules)
+
+
+def _events(totals: Totals) -> int:
+    """Return how many domain events follow from what was sent: one for each claim, decision and authorization."""
+    return totals.submitted + totals.paid + totals.denied + totals.reversed + totals.authorizations
+
+
+def _samples(files: Counts, found: Found) -> Iterator[Check]:
+    name = SAMPLES_CUSTOMER
+    yield Check(f"{name}: claims decided", files.decided, found.sum("payments", customer=name))
+    yield Check(f"{name}: cents paid", files.paid_cents, found.sum("payments", "paid_cents", customer=name))
+    yield Check(f"{name}: events", files.events, _domain_events(found, name))
+
+
+def _rules(manifest: Manifest, found: Found) -> Iterator[Check]:
+    """Compare what rules did for the practices; the sample files' own are not worked out independently."""
+
+    def fired(rule_id: str) -> int:
+        rows = [row for row in found.facts["rules"] if row["customer"] in manifest.practices]
+        return sum(row["n"] for row in rows if row["rule_id"] == rule_id and row["decision"] == "fired")
+
+    appealed = manifest.denials_over(APPEALED_OVER_CENTS)
+    underpaid = manifest.underpaid_by(UNDERPAID_BY_CENTS)
+    streaks = sum(max(0, length - STREAK + 1) for length in manifest.streaks.values())
+    yield Check("denial-over-amount fired", appealed, fired("denial-over-amount"))
+    yield Check("underpayment-against-contract fired", underpaid, fired("underpayment-against-contract"))
+    yield Check("three-denials-in-a-row fired", streaks, fired("three-denials-in-a-row"), "at least")
+
+
+def _notifications(found: Found, taken: Mapping[ChannelKind, int]) -> Iterator[Check]:
+    """Compare what was asked for, recorded as delivered, and received, with how often a rule that tells fired."""
+    told = sum(found.sum("rules", rule_id=rule_id, decision="fired") for rule_id in TELLING)
+    yield Check("notifications requested", told, found.sum("events", event_type="notification.requested"))
+    for kind in KINDS:
+        delivered = found.sum("notifications", kind=kind, outcome="delivered")
+        yield Check(f"notifications delivered by {kind}", told, delivered)
+        yield Check(f"notifications received by {kind}", told, taken.get(kind, 0))

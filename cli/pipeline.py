@@ -1,0 +1,101 @@
+"""Starts the pipeline of a folder, with somebody to receive its notifications, so that other commands find it."""
+
+import errno
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+from cli.output import Failure
+from cli.workspace import announced, refuse_second
+from local.broker import Faults
+from local.runtime import LocalRuntime
+from local.sinks import Sinks
+from shared.adapters.embedded.secrets import FileSecretStore
+from shared.runtime.settings import Settings, from_environment, to_environment
+
+LOG_FILE: Final = "functions.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to start. port: 0 picks a free one. retry_scale: shortens the declared back-off."""
+
+    home: Path
+    runtime: Literal["embedded", "emulators"] = "embedded"
+    port: int = 0
+    hosts: int = 2
+    faults: Faults | None = None
+    retry_scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What was started."""
+
+    runtime: LocalRuntime
+    sinks: Sinks
+
+    @property
+    def settings(self) -> Settings:
+        """Return what reaches its parts."""
+        return self.runtime.settings
+
+
+@asynccontextmanager
+async def started(wanted: Wanted) -> AsyncIterator[Pipeline]:
+    """Run the pipeline; all of it is gone on leaving.
+
+    Raises:
+        Failure: one runs on this folder already, or something did not start.
+    """
+    refuse_second(wanted.home)
+    wanted.home.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        try:
+            sinks = await stack.enter_async_context(
+                Sinks(wanted.home, secrets=_secrets(wanted.home).versions)
+            )
+            runtime = await stack.enter_async_context(_runtime(wanted, sinks))
+        except (OSError, RuntimeError) as exc:
+            raise Failure(_why(exc, wanted)) from exc
+        environment = to_environment(runtime.settings)
+        stack.enter_context(
+            announced(wanted.home, url=runtime.url, host_pids=runtime.host_pids(), environment=environment)
+        )
+        yield Pipeline(runtime, sinks)
+
+
+def _runtime(wanted: Wanted, sinks: Sinks) -> LocalRuntime:
+    if wanted.runtime == "emulators":
+        raise Failure("the emulators' runtime is not part of this build")
+    return LocalRuntime(
+        _settings(wanted, sinks),
+        port=wanted.port,
+        hosts=wanted.hosts,
+        retry_scale=wanted.retry_scale,
+        faults=wanted.faults,
+        log_file=wanted.home / LOG_FILE,
+    )
+
+
+def _settings(wanted: Wanted, sinks: Sinks) -> Settings:
+    """Return the environment's settings for this folder; mail goes to the sink unless they name a relay."""
+    settings = replace(from_environment(), home=wanted.home.absolute(), runtime=wanted.runtime)
+    if "UPSTREAM_SMTP_HOST" in os.environ:
+        return settings
+    return replace(settings, smtp_host="127.0.0.1", smtp_port=sinks.smtp_port)
+
+
+def _secrets(home: Path) -> FileSecretStore:
+    return FileSecretStore(home.absolute() / "secrets")
+
+
+def _why(error: Exception, wanted: Wanted) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"port {wanted.port} is in use; choose another with --port (0 picks a free one)"
+    if isinstance(error, RuntimeError):
+        return f"{error}: {wanted.home / LOG_FILE}"
+    return str(error)

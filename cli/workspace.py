@@ -1,0 +1,182 @@
+"""Where commands find a pipeline: the one that runs here, or its database, started for as long as a command takes."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.output import Failure
+from shared.runtime.settings import Settings, from_environment
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from shared.ports.connections import Connection
+    from shared.ports.operators import Customer, OperatorDesk, SecretWriter
+    from shared.ports.record import History
+    from shared.runtime.bootstrap import App
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A pipeline that runs now, as `home/runtime.json` tells. pid_created_at: tells its process from a later one."""
+
+    url: str
+    pid: int
+    pid_created_at: float
+    host_pids: tuple[int, ...]
+    environment: Mapping[str, str]
+
+
+class Workspace:
+    """What commands use of a pipeline. Parts are built when first used."""
+
+    def __init__(self, settings: Settings, running: Running | None) -> None:
+        """running: None where only the database is up."""
+        self.settings = settings
+        self.running = running
+
+    @cached_property
+    def app(self) -> "App":
+        """The pipeline's own parts."""
+        from shared.runtime.bootstrap import App
+
+        return App(self.settings)
+
+    @cached_property
+    def engine(self) -> "Engine":
+        """The record's connections, as the role that sees every customer."""
+        from shared.adapters.postgres.engine import build_engine
+
+        settings = replace(self.settings, database_user="upstream_operator", pool_size=2)
+        return build_engine(settings, user=settings.database_user, database=settings.database_name)
+
+    @cached_property
+    def desk(self) -> "OperatorDesk":
+        """Customers, their rules and their contracts."""
+        from shared.adapters.postgres.operators import PostgresOperatorDesk
+
+        return PostgresOperatorDesk(self.engine)
+
+    @cached_property
+    def history(self) -> "History":
+        """What happened."""
+        from shared.adapters.postgres.history import PostgresHistory
+
+        return PostgresHistory(self.engine)
+
+    @cached_property
+    def secrets(self) -> "SecretWriter":
+        """Where secrets are written."""
+        from shared.adapters.embedded.secrets import FileSecretStore
+
+        if self.settings.runtime == "gcp":
+            raise Failure("secrets are written by Terraform and gcloud here, not by this command")
+        return FileSecretStore(self.settings.home / "secrets")
+
+    def customer(self, name: str) -> "Customer":
+        """Return the customer of this name.
+
+        Raises:
+            Failure: there is none.
+        """
+        found = self.desk.customer(name)
+        if found is None:
+            known = ", ".join(customer.name for customer in self.desk.customers()) or "nobody"
+            raise Failure(f"no customer is called {name!r}; known: {known}")
+        return found
+
+    def connection(self, identity: str) -> "Connection":
+        """Return the connection of this id, or the only one whose id begins so.
+
+        Raises:
+            Failure: there is none, or more than one.
+        """
+        found = [c for c in self.app.registry.list() if str(c.id).startswith(identity.lower())]
+        if len(found) != 1 or not identity:
+            raise Failure(f"{len(found) or 'no'} connections have an id that begins with {identity!r}")
+        return found[0]
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for owner in (self, self.__dict__.get("app")):
+            for name in ("engine", "local_engine"):
+                engine = vars(owner).get(name) if owner is not None else None
+                if engine is not None:
+                    engine.dispose()
+
+
+@contextmanager
+def opened(home: Path, *, create: bool = False) -> Iterator[Workspace]:
+    """Open the pipeline of a folder. create: make an empty one where there is none.
+
+    Raises:
+        Failure: there is none.
+    """
+    with ExitStack() as stack:
+        running = find_running(home)
+        workspace = Workspace(_settings(home, running, stack, create=create), running)
+        stack.callback(workspace.close)
+        yield workspace
+
+
+def _settings(home: Path, running: Running | None, stack: ExitStack, *, create: bool) -> Settings:
+    if os.environ.get("UPSTREAM_RUNTIME") == "gcp":
+        return from_environment()
+    if running is not None:
+        os.environ.update(running.environment)  # Google's clients read where an emulator is from there
+        return from_environment(running.environment)
+    if not create and not (home / "postgres").is_dir():
+        raise Failure(f"there is no pipeline in {home}: `upstream demo` or `upstream serve` makes one")
+    from local.postgres import LocalPostgres
+
+    postgres = stack.enter_context(LocalPostgres(home))
+    return postgres.prepare(Settings(home=home.absolute()))
+
+
+def find_running(home: Path) -> Running | None:
+    """Return the pipeline that runs on a folder, or None."""
+    import psutil
+
+    try:
+        found = json.loads((home / "runtime.json").read_text())
+        running = Running(**{**found, "host_pids": tuple(found["host_pids"])})
+        created_at = psutil.Process(running.pid).create_time()
+    except (FileNotFoundError, ValueError, TypeError, KeyError, psutil.Error):
+        return None
+    return running if abs(created_at - running.pid_created_at) < 1 else None
+
+
+@contextmanager
+def announced(
+    home: Path, *, url: str, host_pids: list[int], environment: Mapping[str, str]
+) -> Iterator[None]:
+    """Let other commands find this process's pipeline while it runs."""
+    import psutil
+
+    running = Running(url, os.getpid(), psutil.Process().create_time(), tuple(host_pids), environment)
+    target = home / "runtime.json"
+    fresh = target.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(running), indent=2) + "\n")
+    fresh.replace(target)
+    try:
+        yield
+    finally:
+        target.unlink(missing_ok=True)
+
+
+def refuse_second(home: Path) -> None:
+    """Return unless a pipeline runs on the folder.
+
+    Raises:
+        Failure: one does.
+    """
+    running = find_running(home)
+    if running is not None:
+        raise Failure(
+            f"a pipeline is running in {home} (process {running.pid}, {running.url}); stop it first"
+        )
