@@ -62,14 +62,16 @@ class Totals:
 class Manifest:
     """practices: by name. replies: how ingress answers, and how often. dead_letters: accepted, and then unreadable.
 
-    denials: every denial's amount, by practice. carcs: how many denials gave which reason. risks: submitted claims by
-    mistake. streaks: by practice and payer, the longest run of denials whatever the order within a day.
+    denials, underpayments: the amount of each, by practice. carcs: how many denials gave which reason. risks:
+    submitted claims by mistake. streaks: by practice and payer, the longest run of denials whatever the order within
+    a day.
     """
 
     practices: Mapping[str, Totals]
     replies: Mapping[Reply, int]
     dead_letters: int
     denials: Mapping[str, tuple[int, ...]]
+    underpayments: Mapping[str, tuple[int, ...]]
     carcs: Mapping[str, int]
     risks: Mapping[str, int]
     streaks: Mapping[tuple[str, str], int]
@@ -83,6 +85,10 @@ class Manifest:
         """Return how many denials are of more than `cents`."""
         return sum(amount > cents for amounts in self.denials.values() for amount in amounts)
 
+    def underpaid_by(self, cents: int) -> int:
+        """Return how many payments are at least `cents` under the contract."""
+        return sum(amount >= cents for amounts in self.underpayments.values() for amount in amounts)
+
 
 @dataclass(slots=True)
 class Tally:
@@ -93,6 +99,7 @@ class Tally:
     replies: Counter[Reply] = field(default_factory=Counter)
     dead_letters: int = 0
     _denials: dict[str, list[int]] = field(default_factory=dict)
+    _underpayments: dict[str, list[int]] = field(default_factory=dict)
     _carcs: Counter[str] = field(default_factory=Counter)
     _risks: Counter[str] = field(default_factory=Counter)
     _submitted: dict[str, set[str]] = field(default_factory=dict)
@@ -136,6 +143,7 @@ class Tally:
             replies=dict(self.replies),
             dead_letters=self.dead_letters,
             denials={name: tuple(amounts) for name, amounts in self._denials.items()},
+            underpayments={name: tuple(amounts) for name, amounts in self._underpayments.items()},
             carcs=dict(self._carcs),
             risks=dict(self._risks),
             streaks={pair: _streak(days) for pair, days in self._days.items()},
@@ -154,13 +162,20 @@ class Tally:
             case "paid":
                 totals.paid += 1
                 totals.paid_cents += decision.paid_cents
-                _count_underpayment(decision, totals)
+                self._payment(decision, totals)
             case "denied":
                 totals.denied += 1
                 self._denial(decision, totals)
             case "reversed":
                 totals.reversed += 1
                 totals.reversed_cents += decision.paid_cents
+
+    def _payment(self, decision: Decision, totals: Totals) -> None:
+        missing = _missing_cents(decision)
+        if missing > 0:
+            totals.underpaid += 1
+            totals.underpaid_cents += missing
+            self._underpayments.setdefault(decision.claim.practice.name, []).append(missing)
 
     def _denial(self, decision: Decision, totals: Totals) -> None:
         amount = total(decision.all_adjustments)
@@ -180,13 +195,11 @@ class Tally:
         )
 
 
-def _count_underpayment(decision: Decision, totals: Totals) -> None:
+def _missing_cents(decision: Decision) -> int:
+    """Return what payer and patient together pay short of the contract."""
     payer, lines = decision.claim.payer, decision.claim.lines
     worth = sum(contracted_cents(payer, line.procedure, line.units) for line in lines)
-    missing = worth - decision.paid_cents - decision.patient_cents
-    if missing > 0:
-        totals.underpaid += 1
-        totals.underpaid_cents += missing
+    return worth - decision.paid_cents - decision.patient_cents
 
 
 def _streak(days: Mapping[date, list[bool]]) -> int:

@@ -16,7 +16,7 @@ from shared.domain.claims import (
     Remittance,
     ServiceLine,
 )
-from shared.formats.decision import CLAIM_STATUS, Stated, decide
+from shared.formats.decision import CLAIM_STATUS, PATIENT_OWES, Stated, decide
 from shared.formats.x12.elements import (
     Segment,
     amount,
@@ -127,9 +127,10 @@ class ClaimLoop:
         """Return the payment, after the loop's last segment."""
         self._close_line()
         clp, lines = self._clp, tuple(self._lines)
-        charge_cents, patient_cents = amount(clp, 3), optional_amount(clp, 5)
+        charge_cents = amount(clp, 3)
         stated = CLAIM_STATUS.get(code(clp, 2), Stated.PROCESSED)
         reasons = [*self.adjustments, *(reason for line in lines for reason in line.adjustments)]
+        patient_cents = _patient_cents(clp, reasons, stated)
         self._balance(charge_cents, reasons, stated)
         return ClaimPayment(
             remittance=remittance,
@@ -192,6 +193,16 @@ class ClaimLoop:
 
     def _find(self, finding: str, place: str, detail: str) -> None:
         self._findings.append(Finding(finding, place, detail))
+
+
+def _patient_cents(clp: Segment, reasons: Iterable[Adjustment], stated: Stated) -> int:
+    """Return the patient's share: CLP05; of a reversal, which takes the share back by its CAS alone, the PR reasons.
+
+    Source: 005010X221A1, 1.10.2.8 "Reversals and Corrections".
+    """
+    if stated is Stated.REVERSED:
+        return sum(reason.amount_cents for reason in reasons if reason.group == PATIENT_OWES)
+    return optional_amount(clp, 5)
 
 
 def _sum_if_all(amounts: Iterable[int | None]) -> int | None:
