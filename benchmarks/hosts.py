@@ -10,17 +10,17 @@ from functools import cached_property
 
 import functions_framework.aio
 from functions_framework.aio import create_asgi_app_from_module
+from starlette.requests import Request
+from starlette.responses import Response
+
+from benchmarks.payloads import CONNECTION, SECRET
+from local.host import Asgi, build, server
 from shared.adapters.memory import (
     InMemoryConnectionRegistry,
     InMemoryIdempotencyStore,
     InMemoryPublisher,
     InMemorySecretStore,
 )
-from starlette.requests import Request
-from starlette.responses import Response
-
-from benchmarks.payloads import CONNECTION, SECRET
-from local.host import Asgi, build, server
 from shared.runtime import bootstrap, log
 from shared.runtime.settings import Settings
 

@@ -29,7 +29,8 @@ def remittance(nth: int) -> bytes:
     lines = (
         f"SVC*HC:{procedure}*150*0~DTM*472*20261030~CAS*CO*197*150~SVC*HC:87880*50*0~DTM*472*20261030~CAS*CO*197*50~"
         if is_denied
-        else f"SVC*HC:{procedure}*150*135~DTM*472*20261030~CAS*CO*45*15~SVC*HC:87880*50*45~DTM*472*20261030~CAS*CO*45*5~"
+        else f"SVC*HC:{procedure}*150*135~DTM*472*20261030~CAS*CO*45*15~"
+        "SVC*HC:87880*50*45~DTM*472*20261030~CAS*CO*45*5~"
     )
     body = (
         f"GS*HP*BENCHPAYER*BENCHPRACTICE*20261101*1200*1*X*005010X221A1~ST*835*0001~"
