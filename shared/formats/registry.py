@@ -20,7 +20,7 @@ AUTO: Final = "auto"
 _BLANK: Final = b"\xef\xbb\xbf \t\r\n"
 _HEAD: Final = 4096  # prose that may stand before X12
 _X12 = re.compile(
-    rb"(?<![A-Za-z0-9])(?:ISA[^A-Za-z0-9\s]|GS[^\w\s][A-Z]{2}[^\w\s]|ST[^\w\s][0-9]{3}[^\w\s])"
+    rb"(?<![A-Za-z0-9])(?:ISA[^A-Za-z0-9 \r\n]|GS[^\w\s][A-Z]{2}[^\w\s]|ST[^\w\s][0-9]{3}[^\w\s])"
 ).search
 
 

@@ -50,7 +50,6 @@ class ClaimLoop:
         "_names",
         "_place",
         "adjustments",
-        "paid_cents",
         "remarks",
         "service_on",
     )
@@ -63,7 +62,6 @@ class ClaimLoop:
         self._lines: list[ServiceLine] = []
         self._line: LineLoop | None = None
         self._findings: list[Finding] = []
-        self.paid_cents = amount(clp, 4)
         self.service_on: date | None = None
         self.adjustments: list[Adjustment] = []
         self.remarks: list[str] = []
@@ -127,11 +125,11 @@ class ClaimLoop:
         """Return the payment, after the loop's last segment."""
         self._close_line()
         clp, lines = self._clp, tuple(self._lines)
-        charge_cents = amount(clp, 3)
+        charge_cents, paid_cents = amount(clp, 3), amount(clp, 4)
         stated = CLAIM_STATUS.get(code(clp, 2), Stated.PROCESSED)
         reasons = [*self.adjustments, *(reason for line in lines for reason in line.adjustments)]
         patient_cents = _patient_cents(clp, reasons, stated)
-        self._balance(charge_cents, reasons, stated)
+        self._balance(charge_cents, paid_cents, reasons, stated)
         return ClaimPayment(
             remittance=remittance,
             position=position,
@@ -140,13 +138,13 @@ class ClaimLoop:
             status=decide(
                 stated=stated,
                 charge_cents=charge_cents,
-                paid_cents=self.paid_cents,
+                paid_cents=paid_cents,
                 patient_cents=patient_cents,
                 reasons=[reason for reason in reasons if reason.amount_cents > 0],
             ),
             status_code=code(clp, 2),
             charge_cents=charge_cents,
-            paid_cents=self.paid_cents,
+            paid_cents=paid_cents,
             patient_cents=patient_cents,
             patient=self._patient(),
             provider=self._provider() or remittance.payee,
@@ -168,12 +166,12 @@ class ClaimLoop:
         self._lines.append(line)
         self._line = None
 
-    def _balance(self, charge_cents: int, reasons: list[Adjustment], stated: Stated) -> None:
-        if charge_cents - sum(reason.amount_cents for reason in reasons) != self.paid_cents:
+    def _balance(self, charge_cents: int, paid_cents: int, reasons: list[Adjustment], stated: Stated) -> None:
+        if charge_cents - sum(reason.amount_cents for reason in reasons) != paid_cents:
             self._find("claim_unbalanced", self._place, "CLP03 less its adjustments is not CLP04")
         if stated is Stated.NOT_DECIDED:
             self._find("not_decided", self._place, "CLP02 says that no payment was decided")
-        if stated is Stated.DENIED and self.paid_cents:
+        if stated is Stated.DENIED and paid_cents:
             self._find("denied_but_paid", self._place, "CLP02 says denied, CLP04 is not zero")
 
     def _patient(self) -> Patient:

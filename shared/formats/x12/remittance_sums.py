@@ -71,8 +71,8 @@ class Advice:
         """Add up to six pairs of reason and amount. A positive amount lowers the payment."""
         for at in range(3, len(plb), 2):
             if element(plb, at) or element(plb, at + 1):
-                reason = components(plb, at, self._transaction.component)[0]
-                self._adjustments.append(Adjustment("", code([plb[0], reason], 1), amount(plb, at + 1)))
+                plb[at] = components(plb, at, self._transaction.component)[0]
+                self._adjustments.append(Adjustment("", code(plb, at), amount(plb, at + 1)))
 
     def _balance(self) -> None:
         place = f"{self._transaction.place}/BPR"
