@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -43,6 +43,14 @@ class Pipeline:
         """Return what reaches its parts."""
         return self.runtime.settings
 
+    def announced(self) -> AbstractContextManager[None]:
+        """Let other commands find it, until this is left."""
+        runtime = self.runtime
+        environment = to_environment(runtime.settings)
+        return announced(
+            runtime.settings.home, url=runtime.url, host_pids=runtime.host_pids(), environment=environment
+        )
+
 
 @asynccontextmanager
 async def started(wanted: Wanted) -> AsyncIterator[Pipeline]:
@@ -54,18 +62,27 @@ async def started(wanted: Wanted) -> AsyncIterator[Pipeline]:
     refuse_second(wanted.home)
     wanted.home.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
+        sinks = await stack.enter_async_context(_receiving(wanted.home))
         try:
-            sinks = await stack.enter_async_context(
-                Sinks(wanted.home, secrets=_secrets(wanted.home).versions)
-            )
             runtime = await stack.enter_async_context(_runtime(wanted, sinks))
         except (OSError, RuntimeError) as exc:
             raise Failure(_why(exc, wanted)) from exc
-        environment = to_environment(runtime.settings)
-        stack.enter_context(
-            announced(wanted.home, url=runtime.url, host_pids=runtime.host_pids(), environment=environment)
-        )
         yield Pipeline(runtime, sinks)
+
+
+@asynccontextmanager
+async def _receiving(home: Path) -> AsyncIterator[Sinks]:
+    sinks = Sinks(home, secrets=FileSecretStore(home / "secrets").versions)
+    try:
+        await sinks.__aenter__()
+    except OSError as exc:
+        raise Failure(
+            f"where notifications are received: {exc.strerror}; {home}/sinks.json names the ports"
+        ) from exc
+    try:
+        yield sinks
+    finally:
+        await sinks.__aexit__(None, None, None)
 
 
 def _runtime(wanted: Wanted, sinks: Sinks) -> LocalRuntime:
@@ -87,10 +104,6 @@ def _settings(wanted: Wanted, sinks: Sinks) -> Settings:
     if "UPSTREAM_SMTP_HOST" in os.environ:
         return settings
     return replace(settings, smtp_host="127.0.0.1", smtp_port=sinks.smtp_port)
-
-
-def _secrets(home: Path) -> FileSecretStore:
-    return FileSecretStore(home.absolute() / "secrets")
 
 
 def _why(error: Exception, wanted: Wanted) -> str:

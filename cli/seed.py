@@ -6,9 +6,11 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from cli.connections import new_secret
 from shared.ports.connections import Connection, Scheme
+from shared.ports.notifier import Channel
 
 if TYPE_CHECKING:
     from cli.workspace import Workspace
+    from local.sinks import Sinks
     from shared.ports.operators import Customer, RuleChange
 
 SAMPLES_CUSTOMER: Final = "Sample files"
@@ -17,18 +19,34 @@ RATE_PER_MIN: Final = 60_000  # a month is played in seconds
 BURST: Final = 1_000
 
 
-def add_samples(workspace: "Workspace") -> Connection:
-    """Return the connection for files sent by hand, made with its customer and the starter rules if need be."""
-    customer = add_customer(workspace, SAMPLES_CUSTOMER)
+def add_samples(workspace: "Workspace", sinks: "Sinks") -> Connection:
+    """Return the connection for files sent by hand, made with its customer if need be."""
+    customer = add_customer(workspace, SAMPLES_CUSTOMER, sinks)
     known = [c for c in workspace.app.registry.list() if c.provider == SAMPLES_PROVIDER]
     return known[0] if known else add_connection(workspace, customer, SAMPLES_PROVIDER, "standard-webhooks")
 
 
-def add_customer(workspace: "Workspace", name: str) -> "Customer":
-    """Return the customer, with the starter rules in force. Its id follows from its name: each demo has the same."""
+def add_customer(workspace: "Workspace", name: str, sinks: "Sinks") -> "Customer":
+    """Return the customer, with the starter rules in force, told in all three ways. Its id follows from its name."""
     customer = workspace.desk.ensure_customer(name, new_id=_identity("customer", name))
     add_starter_rules(workspace, customer)
+    add_channels(workspace, customer, sinks)
     return customer
+
+
+def add_channels(workspace: "Workspace", customer: "Customer", sinks: "Sinks") -> None:
+    """Tell the customer by mail, chat and webhook, where they are received on this machine."""
+    slug = customer.name.split()[0].lower()
+    secret_name = f"hook-{slug}"
+    workspace.secrets.add_version(secret_name, new_secret())
+    workspace.desk.set_channels(
+        customer.id,
+        [
+            Channel("mail", "email", f"billing@{slug}.example"),
+            Channel("chat", "slack", sinks.chat_url()),
+            Channel("endpoint", "webhook", sinks.hook_url(secret_name), secret_name),
+        ],
+    )
 
 
 def add_starter_rules(workspace: "Workspace", customer: "Customer") -> "Sequence[RuleChange]":

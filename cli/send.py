@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from cli.hints import command
 from cli.options import DEFAULT_HOME, AsJson, Home
 from cli.output import Failure, console, show_json, show_table
 
@@ -68,7 +69,7 @@ def send(
     if as_json:
         show_json([asdict(found) for found in sent])
     else:
-        _show(sent)
+        _show(sent, home)
     if not all(found.taken for found in sent):
         raise typer.Exit(1)
 
@@ -132,10 +133,10 @@ def _post(name: str, target: Target, delivery_id: str, headers: Mapping[str, str
     )
 
 
-def _show(sent: list[Sent]) -> None:
+def _show(sent: list[Sent], home: Path) -> None:
     show_table(
         [">status", "", "event", ">ms", "file"],
         [(s.status, s.code, s.event_id or "-", s.duration_ms, s.file) for s in sent],
     )
     if sent[-1].event_id:
-        console().print(f"\nWhat became of it:  upstream trace {sent[-1].event_id}")
+        console().print(f"\nWhat became of it:  {command('trace', sent[-1].event_id, home=home)}")

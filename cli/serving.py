@@ -10,7 +10,6 @@ from cli.pipeline import LOG_FILE, Pipeline, Wanted, started
 from cli.seed import add_samples
 from cli.workspace import Workspace
 from shared.ports.connections import Connection
-from shared.runtime.settings import Settings
 
 
 async def run(wanted: Wanted, *, as_json: bool) -> None:
@@ -23,18 +22,19 @@ async def run(wanted: Wanted, *, as_json: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
     async with started(wanted) as pipeline:
-        samples = await asyncio.to_thread(_seeded, pipeline.settings)
+        samples = await asyncio.to_thread(_seeded, pipeline)
         say = _say_json if as_json else _say
-        say(wanted, pipeline, samples)
-        await told_to_stop.wait()
+        with pipeline.announced():
+            say(wanted, pipeline, samples)
+            await told_to_stop.wait()
     if not as_json:
         console().print("Stopped. Nothing is left running.")
 
 
-def _seeded(settings: Settings) -> Connection:
-    workspace = Workspace(settings, None)
+def _seeded(pipeline: Pipeline) -> Connection:
+    workspace = Workspace(pipeline.settings, None)
     try:
-        return add_samples(workspace)
+        return add_samples(workspace, pipeline.sinks)
     finally:
         workspace.close()
 
@@ -44,7 +44,7 @@ def _say(wanted: Wanted, pipeline: Pipeline, samples: Connection) -> None:
     out = console()
     out.print(f"Upstream is running ({wanted.runtime}). Ctrl-C stops it; what was stored stays in {home}.\n")
     out.print(f"  payers post to   {url}/v1/webhooks/{{provider}}/{{connection}}")
-    out.print(f"  such as          {url}{path_of(samples)}")
+    out.print(f"  such as           {url}{path_of(samples)}")
     out.print(f"  health           {url}/_health/ready")
     out.print(f"  logs             {home / LOG_FILE}")
     out.print(f"  notifications    {home / 'notifications.jsonl'}\n")

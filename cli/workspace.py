@@ -128,7 +128,8 @@ def _settings(home: Path, running: Running | None, stack: ExitStack, *, create: 
     if os.environ.get("UPSTREAM_RUNTIME") == "gcp":
         return from_environment()
     if running is not None:
-        os.environ.update(running.environment)  # Google's clients read where an emulator is from there
+        emulators = {k: v for k, v in running.environment.items() if k.endswith("_EMULATOR_HOST")}
+        os.environ.update(emulators)  # Google's clients read where an emulator is from there
         return from_environment(running.environment)
     if not create and not (home / "postgres").is_dir():
         raise Failure(f"there is no pipeline in {home}: `upstream demo` or `upstream serve` makes one")

@@ -106,7 +106,7 @@ async def _posted(
     async def settled() -> None:
         await _settled(running, workspace)
 
-    with shown(len(deliveries)) as posted:
+    with running.announced(), shown(len(deliveries)) as posted:
         replies = await Poster(running.runtime.url, senders, settled, posted).play(deliveries)
     return replies, time.perf_counter() - began_s
 

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from cli.connections import new_secret, path_of
+from cli.connections import path_of
 from cli.seed import SAMPLES_CUSTOMER, SAMPLES_PROVIDER, add_connection, add_customer, add_samples
 from cli.workspace import Workspace
 from local.sample_month import SampleMonth
 from local.sinks import Sinks
 from shared.ports.connections import Connection, Scheme
-from shared.ports.notifier import Channel
-from shared.ports.operators import ContractedFee, Customer
+from shared.ports.operators import ContractedFee
 
 CONTRACTS_BEGIN = timedelta(days=730)
 
@@ -34,10 +33,9 @@ def set_up(workspace: Workspace, month: SampleMonth, sinks: Sinks) -> Senders:
     Raises:
         TransientError: the database is away.
     """
-    customers = {name: add_customer(workspace, name) for name in _names(month)}
-    samples = add_samples(workspace)
+    practices = dict.fromkeys(connection.practice for connection in month.connections)
+    customers = {name: add_customer(workspace, name, sinks) for name in practices}
     for customer in customers.values():
-        _add_channels(workspace, customer, sinks)
         workspace.desk.load_fees(customer.id, _fees(month, customer.name))
     senders = {
         (c.practice, c.provider): _sender(
@@ -45,11 +43,8 @@ def set_up(workspace: Workspace, month: SampleMonth, sinks: Sinks) -> Senders:
         )
         for c in month.connections
     }
+    samples = add_samples(workspace, sinks)
     return {**senders, (SAMPLES_CUSTOMER, SAMPLES_PROVIDER): _sender(workspace, samples)}
-
-
-def _names(month: SampleMonth) -> list[str]:
-    return list(dict.fromkeys([*(c.practice for c in month.connections), SAMPLES_CUSTOMER]))
 
 
 def _fees(month: SampleMonth, practice: str) -> list[ContractedFee]:
@@ -59,21 +54,6 @@ def _fees(month: SampleMonth, practice: str) -> list[ContractedFee]:
         for fee in month.fees
         if fee.practice == practice
     ]
-
-
-def _add_channels(workspace: Workspace, customer: Customer, sinks: Sinks) -> None:
-    """Tell the customer in all three ways."""
-    slug = customer.name.split()[0].lower()
-    secret_name = f"hook-{slug}"
-    workspace.secrets.add_version(secret_name, new_secret())
-    workspace.desk.set_channels(
-        customer.id,
-        [
-            Channel("mail", "email", f"billing@{slug}.example"),
-            Channel("chat", "slack", sinks.chat_url()),
-            Channel("endpoint", "webhook", sinks.hook_url(secret_name), secret_name),
-        ],
-    )
 
 
 def _sender(workspace: Workspace, connection: Connection) -> Sender:

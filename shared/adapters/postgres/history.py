@@ -85,8 +85,10 @@ FROM notifications WHERE id = ANY(CAST(:events AS uuid[])) ORDER BY created_at, 
     _Table(
         "dead letter",
         text("""
-SELECT event_id, first_at AS at, code AS outcome, reason, consumer, attempts, state, id
-FROM dead_letters WHERE event_id = ANY(CAST(:events AS uuid[])) ORDER BY first_at
+SELECT d.event_id, greatest(d.first_at, i.processed_at) AS at, d.code AS outcome, d.reason, d.consumer, d.attempts,
+    d.state, d.id
+FROM dead_letters d LEFT JOIN inbox i ON i.event_id = d.event_id AND i.consumer = 'record_dead_letter'
+WHERE d.event_id = ANY(CAST(:events AS uuid[])) ORDER BY at
 """),
     ),
 )
