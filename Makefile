@@ -9,8 +9,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # More arguments for the command behind a target: make test ARGS="-k money", make bench ARGS=rules
 ARGS ?=
-# A folder and a file of tests/fixtures/webhooks, for `make send`
-WEBHOOK ?= acme/claim_denied
+# What `make send` posts
+FILE ?= samples/x12-835/x12-parser__profee.edi
 
 # The first of these that starts (a pyenv shim can exist and fail), is new enough and can make a venv.
 # Looked up when a recipe first needs it, not on every `make`.
@@ -31,8 +31,8 @@ run: $(VENV)/local.stamp ## the whole pipeline here, with a story told through i
 serve: $(VENV)/local.stamp ## the whole pipeline on one port, until Ctrl-C
 	$(BIN)/upstream serve $(ARGS)
 
-send: $(VENV)/local.stamp ## post one signed webhook to a running `make serve`: WEBHOOK=acme/claim_denied
-	$(BIN)/upstream send $(WEBHOOK) $(ARGS)
+send: $(VENV)/local.stamp ## sign a file and post it to a running `make serve`: FILE=samples/x12-835/….edi
+	$(BIN)/upstream send $(FILE) $(ARGS)
 
 bench: $(VENV)/dev.stamp ## measure throughput and latency
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -44,7 +44,7 @@ def _say(wanted: Wanted, pipeline: Pipeline, samples: Connection) -> None:
     out = console()
     out.print(f"Upstream is running ({wanted.runtime}). Ctrl-C stops it; what was stored stays in {home}.\n")
     out.print(f"  payers post to   {url}/v1/webhooks/{{provider}}/{{connection}}")
-    out.print(f"  such as           {url}{path_of(samples)}")
+    out.print(f"  such as          {url}{path_of(samples)}")
     out.print(f"  health           {url}/_health/ready")
     out.print(f"  logs             {home / LOG_FILE}")
     out.print(f"  notifications    {home / 'notifications.jsonl'}\n")
