@@ -55,8 +55,10 @@ def day(event: Json, name: str) -> date | None:
     value = text(event, name)
     try:
         return date.fromisoformat(value) if value else None
-    except ValueError as exc:
-        raise MemberError(name, "not a date") from exc
+    except ValueError:
+        raise MemberError(
+            name, "not a date"
+        ) from None  # the cause quotes the text, which may be a birth date
 
 
 def units(event: Json, name: str) -> int | None:

@@ -46,8 +46,7 @@ def day(parent: Json, name: str) -> date | None:
 
 def codings(concept: Json) -> Iterator[tuple[str, str]]:
     """Yield the system and code of a concept's codings."""
-    for coding in children(concept, "coding"):
-        yield text(coding, "system"), text(coding, "code")
+    yield from each(concept, "coding", lambda coding: (text(coding, "system"), text(coding, "code")))
 
 
 def concept_code(parent: Json, name: str) -> str:
@@ -105,7 +104,7 @@ def extension(element: Json, name: str) -> Json:
 
 
 def _codes(concept: Json) -> list[str]:
-    return [text(coding, "code") for coding in children(concept, "coding")]
+    return each(concept, "coding", lambda coding: text(coding, "code"))
 
 
 def _is_named(url: object, name: str) -> bool:

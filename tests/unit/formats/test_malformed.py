@@ -1,0 +1,81 @@
+"""Every malformed fixture ends in an error that names its fault; every other kind that we do not read says so."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.formats.advices import FIXTURES, refused
+
+# What is wrong with each, and where.
+MALFORMED = {
+    # 835
+    "edi-835-parser__exhaustive_sample.txt": "ST[1]",  # no ISA at all
+    # ISA lost the spaces of its fixed width, and IEA ends another interchange than ISA began: 100000300, 100000301.
+    "edi-835-parser__nevada_medicaid.txt": "ISA[1]/IEA",
+    # Prose before ISA, and BPR02 is 1222 where claims and provider-level adjustments come to 1224.54.
+    "stupidedi__835-scenario-3a.edi": "ISA[1]/GS[1]/ST[1]/BPR",
+    # 837
+    "x12-parser__x12_no_isa_line.txt": "GS[1]",
+    # FHIR with dates replaced by a word
+    "beneficiary-fhir-data__bfd-v2-claimFissRead.json": "$.created",
+    "beneficiary-fhir-data__bfd-v2-claimResponseMcsRead.json": "$.created",
+    "beneficiary-fhir-data__bfd-v2-claimResponseSearch.json": "$.entry[0].resource.created",
+    "beneficiary-fhir-data__bfd-v2-eobReadCarrier.json": "$.created",
+}
+# Malformed within a kind that we do not read: all we can say is that.
+UNREAD = {
+    "x12-parser__x12_loop_errors1_exceeds_max_1_parent.txt": "ISA[1]/GS[1]/ST[1]",
+    "x12-parser__x12_loop_errors2_exceeds_max_repeats_multiple_parents.txt": "ISA[1]/GS[1]/ST[1]",
+    "x12-parser__x12_loop_errors3_missing_loops.txt": "ISA[1]/GS[1]/ST[1]",
+    "x12-parser__x12_missing_elements.txt": "ISA[1]/GS[1]/ST[1]",
+    "x12-parser__x12_missing_required_loop_in_one_repeat.txt": "ISA[1]/GS[1]/ST[1]",
+    "x12-parser__x12_missing_required_loops_mult_repeats.txt": "ISA[1]/GS[1]/ST[1]",
+    "beneficiary-fhir-data__bfd-v2-coverageRead.json": "$.resourceType",
+}
+KINDS_NOT_READ = {
+    "x12-277": "ISA[1]/GS[1]/ST[1]",
+    "x12-278": "ISA[1]/GS[1]/ST[1]",
+    "x12-837i": "ISA[1]/GS[1]/ST[1]",
+    "x12-837p": "ISA[1]/GS[1]/ST[1]",
+    "x12-999": "ISA[1]/GS[1]/ST[1]",
+    "fhir-coverage": "$.resourceType",
+    "fhir-notification": "$.type",
+    "fhir-payment": "$.resourceType",
+    "webhook-stedi": "$.type",
+}
+
+
+def files(*kinds: str) -> list[Path]:
+    return [path for kind in kinds for path in sorted((FIXTURES / kind).iterdir())]
+
+
+@pytest.mark.parametrize("path", files("x12-malformed", "fhir-malformed"), ids=lambda path: path.name)
+def test_a_malformed_payload_names_its_fault(path: Path) -> None:
+    error = refused(path.read_bytes())
+    expected = (MALFORMED | UNREAD)[path.name]
+    assert (error.place, error.code) == (
+        expected,
+        "unknown_format" if path.name in UNREAD else "unreadable_payload",
+    )
+
+
+def test_no_malformed_fixture_is_left_out() -> None:
+    assert {path.name for path in files("x12-malformed", "fhir-malformed")} == set(MALFORMED | UNREAD)
+
+
+@pytest.mark.parametrize("path", files(*KINDS_NOT_READ), ids=lambda path: path.name)
+def test_a_kind_that_we_do_not_read_says_so(path: Path) -> None:
+    error = refused(path.read_bytes())
+    assert (error.place, error.code) == (KINDS_NOT_READ[path.parent.name], "unknown_format")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("davinci-pas-test-kit__valid_pa_response_bundle_denial.json", "$.entry[1].resource.resourceType"),
+        ("davinci-pas-test-kit__nonconformant_pas_bundle_v110.json", "$.entry"),
+    ],
+)
+def test_a_bundle_of_more_than_claims_is_not_read_in_part(name: str, place: str) -> None:
+    error = refused((FIXTURES / "fhir-pas-bundle" / name).read_bytes())
+    assert (error.place, error.code) == (place, "unknown_format")
