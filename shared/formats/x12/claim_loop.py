@@ -11,8 +11,6 @@ from shared.domain.claims import (
     Adjustment,
     ClaimPayment,
     Finding,
-    Party,
-    Patient,
     Remittance,
     ServiceLine,
 )
@@ -28,8 +26,8 @@ from shared.formats.x12.elements import (
     text,
 )
 from shared.formats.x12.line_loop import LINE_DATES, LineLoop
+from shared.formats.x12.names import patient, rendering_provider
 
-_SSN: Final = "34"
 _CLAIM_DATES: Final = frozenset({"232"})
 
 
@@ -146,8 +144,8 @@ class ClaimLoop:
             charge_cents=charge_cents,
             paid_cents=paid_cents,
             patient_cents=patient_cents,
-            patient=self._patient(),
-            provider=self._provider() or remittance.payee,
+            patient=patient(self._names),
+            provider=rendering_provider(self._names) or remittance.payee,
             allowed_cents=_sum_if_all(line.allowed_cents for line in lines),
             decided_on=remittance.decided_on,
             service_on=self.service_on or (lines[0].service_on if lines else None),
@@ -173,21 +171,6 @@ class ClaimLoop:
             self._find("not_decided", self._place, "CLP02 says that no payment was decided")
         if stated is Stated.DENIED and paid_cents:
             self._find("denied_but_paid", self._place, "CLP02 says denied, CLP04 is not zero")
-
-    def _patient(self) -> Patient:
-        """Return the patient, with the member id as the payer corrects it (NM1*74), else as it was submitted."""
-        named = self._names.get("QC") or self._names.get("IL") or []
-        ids = [self._names[role] for role in ("74", "QC", "IL") if role in self._names]
-        return Patient(
-            name=" ".join(filter(None, (text(named, at) for at in (4, 5, 3, 7)))),
-            member_id=next((text(nm1, 9) for nm1 in ids if element(nm1, 9) and element(nm1, 8) != _SSN), ""),
-        )
-
-    def _provider(self) -> Party | None:
-        rendering = self._names.get("82")
-        if rendering is None:
-            return None
-        return Party(" ".join(filter(None, (text(rendering, at) for at in (4, 5, 3)))), text(rendering, 9))
 
     def _find(self, finding: str, place: str, detail: str) -> None:
         self._findings.append(Finding(finding, place, detail))
