@@ -8,6 +8,7 @@ from shared.domain.claims import Record
 from shared.formats.x12.envelope import Envelope, Transaction
 from shared.formats.x12.interchange import Interchange, decode, interchanges
 from shared.formats.x12.remittance import read_remittance
+from shared.formats.x12.repeats import tell_apart
 from shared.runtime.errors import UnreadableError
 
 # ST01 → reader. A further transaction set is one more line; those that one ST01 covers are told apart by `guide`.
@@ -25,8 +26,9 @@ def read_x12(body: bytes) -> Iterator[Record]:
             place is a path such as `ISA[1]/GS[1]/ST[2]/CLP[3]`, each number counted within what is left of it.
     Source: ASC X12.5, X12.6.
     """
-    for interchange in interchanges(decode(body)):
-        yield from _read_interchange(interchange)
+    yield from tell_apart(
+        record for interchange in interchanges(decode(body)) for record in _read_interchange(interchange)
+    )
 
 
 def _read_interchange(interchange: Interchange) -> Iterator[Record]:

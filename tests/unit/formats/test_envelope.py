@@ -117,7 +117,10 @@ def test_many_interchanges_groups_and_sets_each_with_their_own_delimiters() -> N
         "CHECK-9",
     ]
     assert len(records) - len(payments) == 6
-    assert {finding.code for record in records for finding in record.findings} == {"trace_missing"}
+    assert {finding.code for record in records for finding in record.findings} == {
+        "trace_missing",
+        "repeated_advice",
+    }
 
 
 def test_places_count_within_what_holds_them() -> None:
