@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from cli import connections, rules, send, serve, trace
 from cli.demo.command import demo
-from cli.output import Failure, complain
+from cli.output import Failure, tell
 from shared.runtime.errors import UpstreamError
 
 
@@ -23,11 +23,11 @@ class Commands(TyperGroup):
         except BrokenPipeError:  # whoever read our output has seen enough
             raise
         except UpstreamError as exc:
-            complain(f"{exc.detail or exc.code} ({exc.code})")
+            tell(f"{exc.detail or exc.code} ({exc.code})")
         except (Failure, OSError) as exc:
-            complain(str(exc))
+            tell(str(exc))
         except subprocess.SubprocessError as exc:
-            complain(f"PostgreSQL did not start: {exc}")
+            tell(f"PostgreSQL did not start: {exc}")
         raise typer.Exit(1)
 
 

@@ -31,7 +31,7 @@ def console(*, stderr: bool = False) -> "Console":
     return out
 
 
-def complain(text: str) -> None:
+def tell(text: str) -> None:
     """Print one line to standard error."""
     line = " ".join(text.split())
     sys.stderr.write(f"upstream: {line}\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import DEFAULT_HOME, AsJson, Home
-from cli.output import Failure, complain, show_json, show_table
+from cli.output import Failure, show_json, show_table, tell
 
 if TYPE_CHECKING:
     from shared.rules.loader import Draft
@@ -93,7 +93,7 @@ def read_checked(path: Path) -> "Sequence[Draft]":
     failures = [(draft, failure) for draft in drafts for failure in check_examples(draft.rule)]
     for draft, failure in failures:
         place = f"examples[{failure.index}]" if failure.index >= 0 else "examples"
-        complain(f"{draft.path.name}: version {failure.rule_version}: {place}: {failure.problem}")
+        tell(f"{draft.path.name}: version {failure.rule_version}: {place}: {failure.problem}")
         if failure.explanation:
             typer.echo(failure.explanation, err=True)
     if failures:

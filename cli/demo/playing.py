@@ -20,14 +20,14 @@ from cli.demo.senders import set_up
 from cli.demo.summary import Story
 from cli.hints import EXAMPLE, command
 from cli.options import DEFAULT_HOME
-from cli.output import Failure
+from cli.output import Failure, tell
 from cli.workspace import Workspace, refuse_second
 from local.sample_month import SampleDelivery, SampleMonth, sample_month
 from shared.adapters.postgres.engine import database_errors
 
 DAYS: Final = 30
 SETTLE_TIMEOUT_S: Final = 60.0
-POLL_S: Final = 0.01
+POLL_S: Final = 0.02
 RETRY_SCALE: Final = 0.01  # what fails for a moment comes again in a tenth of a second
 MARK: Final = "demo.json"
 UNSETTLED: Final = "SELECT count(*) FROM keys WHERE state = 'claimed'"
@@ -54,6 +54,7 @@ async def play(wanted: Wanted) -> Story:
     empty(wanted.home)
     month = sample_month(_first_day(datetime.now(UTC).date()), seed=wanted.seed, claims=wanted.claims)
     files, counts = sample_files(month.deliveries[0].at)
+    tell(f"starting PostgreSQL, a broker and the functions in {wanted.home}")
     options = pipeline.Wanted(wanted.home, hosts=wanted.hosts, retry_scale=RETRY_SCALE)
     async with pipeline.started(options) as running:
         workspace = Workspace(running.settings, None)
