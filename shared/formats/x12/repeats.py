@@ -1,8 +1,8 @@
 """Tells apart advices that one payload holds several times over. Pure: no I/O.
 
-Some files carry the same advice, control numbers and all, again and again. Each counts, as whoever sums the file up would
-count it, and each but the first is a finding. The same payload delivered again has the same repeats, so it still
-changes nothing.
+Some files carry the same advice, control numbers and all, again and again. Each counts, as whoever sums the file up
+would count it, and each but the first is a finding. The same payload delivered again has the same repeats, so it
+still changes nothing.
 """
 
 from collections import Counter
