@@ -176,4 +176,4 @@ def _show_dead_letters(found: Found) -> None:
 
 def _show_latencies(story: Story) -> None:
     rows = [(hop, HOPS[hop], n, f"{p50:,.1f}", f"{p95:,.1f}") for hop, n, p50, p95 in latencies(story)]
-    _table("Time, all at once and not paced", ["hop", "", ">n", ">p50 ms", ">p95 ms"], rows)
+    _table("Time, a day's deliveries all at once", ["hop", "", ">n", ">p50 ms", ">p95 ms"], rows)
