@@ -1,12 +1,11 @@
 """Keeps what could not be processed, whole, with why."""
 
 from collections.abc import Mapping
-from uuid import UUID
 
 from shared.domain.events import Received, trace_id
 from shared.domain.ids import derive
 from shared.ports.record import DeadLetter, Emitted, EventRecord
-from shared.runtime.dead_letters import NOBODY, Failure, as_nobodys, failure_of, stand_in
+from shared.runtime.dead_letters import NOBODY, Failure, as_nobodys, failure_of, stand_in, uuid_of
 from shared.runtime.errors import PoisonError
 
 CONSUMER = "record_dead_letter"
@@ -27,20 +26,22 @@ def record_dead_letter(body: bytes, headers: Mapping[str, str], *, record: Event
 
 
 def _keep(received: Received, failure: Failure, record: EventRecord) -> Emitted:
-    letter = _letter(received, failure, known=received.event.customer_id != NOBODY)
+    letter = _letter(received, failure)
     with record.event(CONSUMER, received) as transaction:
         transaction.keep_dead_letter(letter)
     return Emitted(letter.customer_id)
 
 
-def _letter(received: Received, failure: Failure, *, known: bool) -> DeadLetter:
+def _letter(received: Received, failure: Failure) -> DeadLetter:
+    """Return the letter. A customer's and nobody's are never one row, since neither may see the other's."""
     event = received.event
-    connection = event.extensions.get("connectionid")
+    known = event.customer_id != NOBODY
+    whose = () if known else ("nobody",)
     return DeadLetter(
-        id=derive(event.id, failure.consumer),
+        id=failure.letter_id or derive(event.id, failure.consumer, *whose),
         customer_id=event.customer_id,
-        event_id=event.id if known else None,
-        connection_id=UUID(connection) if connection and known else None,
+        event_id=uuid_of(received.attributes.get("ce-id", "")),
+        connection_id=uuid_of(event.extensions.get("connectionid", "")),
         consumer=failure.consumer,
         subscription=failure.subscription,
         event_type=event.type if known else "",
@@ -50,4 +51,5 @@ def _letter(received: Received, failure: Failure, *, known: bool) -> DeadLetter:
         trace_id=trace_id(event.trace_parent),
         attributes=received.attributes,
         body=event.data,
+        replay_id=failure.replay_id,
     )

@@ -27,7 +27,10 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that could not be processed, whole. reason: ids, places and codes, never patient data."""
+    """A message that could not be processed, whole. reason: ids, places and codes, never patient data.
+
+    replay_id: the replay after which it failed; None for a message as its sender published it.
+    """
 
     id: UUID
     customer_id: UUID
@@ -42,6 +45,7 @@ class DeadLetter:
     trace_id: str
     attributes: Mapping[str, str]
     body: bytes = field(repr=False)
+    replay_id: UUID | None = None
 
 
 class EventTransaction(Protocol):
@@ -108,7 +112,10 @@ class EventTransaction(Protocol):
         ...
 
     def keep_dead_letter(self, letter: DeadLetter) -> None:
-        """Keep a dead letter; one that is known gets its attempts, reason and last time brought up to date."""
+        """Keep a dead letter. One that is known is open again, with why it failed this time and its own body.
+
+        A late copy of an earlier failure changes nothing: a letter that was replayed or discarded since stays so.
+        """
         ...
 
 

@@ -19,7 +19,7 @@ from shared.domain.events import Received, trace_id
 from shared.ports.publisher import Publisher
 from shared.ports.record import Emitted
 from shared.runtime.dead_letters import to_dead_letter
-from shared.runtime.envelope import attempt_of, from_headers
+from shared.runtime.envelope import as_asked, attempt_of, from_headers
 from shared.runtime.errors import AmbiguousOutcomeError, PermanentError, PoisonError, UpstreamError
 from shared.runtime.http import Check, CheckName, bounded_body, health, problem
 from shared.runtime.log import where
@@ -60,7 +60,10 @@ async def consume(
     if request.method == "GET":
         return await health(request.url.path, checks)
     return await deliver(
-        request, lambda body, headers: handle(from_headers(headers, body)), consumer=consumer, desk=desk
+        request,
+        lambda body, headers: handle(as_asked(from_headers(headers, body), consumer=consumer)),
+        consumer=consumer,
+        desk=desk,
     )
 
 

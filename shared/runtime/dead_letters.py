@@ -11,22 +11,36 @@ from uuid import UUID, uuid5
 
 from shared.domain.events import Event, Message, Received
 from shared.ports.clock import system_clock
-from shared.runtime.envelope import MAX_ATTRIBUTE_BYTES, attempt_of, attributes_of, from_headers
+from shared.runtime.envelope import (
+    MAX_ATTRIBUTE_BYTES,
+    REPLAY_ATTRIBUTES,
+    attempt_of,
+    attributes_of,
+    from_headers,
+)
 from shared.runtime.errors import PoisonError, UpstreamError
 
 NOBODY: Final = UUID(int=0)  # the customer of a message that names none
 FORWARDED: Final = "cloudpubsubdeadlettersource"
+OURS: Final = "upstream-"
+LETTER: Final = "upstream-letter"  # of a replayed message: the dead letter that it is
+REPLAY: Final = "upstream-replay"  # of a replayed message: the row that says who replayed it and why
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a message is a dead letter. reason: ids, places and codes, never patient data."""
+    """Why a message is a dead letter. reason: ids, places and codes, never patient data.
+
+    letter_id, replay_id: of a message that was a dead letter before and was replayed, so that it is the same one again.
+    """
 
     consumer: str
     subscription: str
     code: str
     reason: str
     attempts: int
+    letter_id: UUID | None = None
+    replay_id: UUID | None = None
 
 
 def to_dead_letter(
@@ -34,7 +48,9 @@ def to_dead_letter(
 ) -> Message:
     """Return the message to publish for one that can never be processed. headers: names in lower case."""
     attributes = {
-        name: value for name, value in attributes_of(headers).items() if not name.startswith("upstream-")
+        name: value
+        for name, value in attributes_of(headers).items()
+        if not name.startswith(OURS) or name in (LETTER, REPLAY)
     }
     attributes |= {
         "upstream-consumer": consumer,
@@ -46,8 +62,18 @@ def to_dead_letter(
     return Message("dead-letters", body, attributes)
 
 
+def original(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Return a dead letter's attributes as its message first had them: without what failing and replaying added."""
+    return {
+        name: value
+        for name, value in attributes.items()
+        if not name.lower().startswith((OURS, FORWARDED)) and name.lower() not in REPLAY_ATTRIBUTES
+    }
+
+
 def failure_of(headers: Mapping[str, str]) -> Failure:
     """Return why this message is a dead letter, as we or Pub/Sub wrote it on the message."""
+    letter_id, replay_id = uuid_of(headers.get(LETTER, "")), uuid_of(headers.get(REPLAY, ""))
     if "upstream-code" in headers:
         return Failure(
             consumer=headers.get("upstream-consumer", ""),
@@ -55,6 +81,8 @@ def failure_of(headers: Mapping[str, str]) -> Failure:
             code=headers["upstream-code"],
             reason=headers.get("upstream-reason", ""),
             attempts=_count(headers.get("upstream-attempts", "")),
+            letter_id=letter_id,
+            replay_id=replay_id,
         )
     subscription = headers.get(f"{FORWARDED}subscription", "")
     return Failure(
@@ -63,6 +91,8 @@ def failure_of(headers: Mapping[str, str]) -> Failure:
         code="unhandled",
         reason="delivered too often without an acknowledgement",
         attempts=_count(headers.get(f"{FORWARDED}deliverycount", "")),
+        letter_id=letter_id,
+        replay_id=replay_id,
     )
 
 
@@ -76,7 +106,7 @@ def stand_in(body: bytes, headers: Mapping[str, str]) -> Received:
     except PoisonError:
         attributes = attributes_of(headers)
         event = Event(
-            id=uuid5(NOBODY, repr(sorted(attributes.items())) + body.hex()),
+            id=uuid5(NOBODY, repr(sorted(original(attributes).items())) + body.hex()),
             type="webhook.received",
             source="",
             subject="",
@@ -91,6 +121,14 @@ def stand_in(body: bytes, headers: Mapping[str, str]) -> Received:
 def as_nobodys(received: Received) -> Received:
     """Return the same letter without a customer, for an event whose customer does not exist."""
     return replace(received, event=replace(received.event, customer_id=NOBODY))
+
+
+def uuid_of(text: str) -> UUID | None:
+    """Return the UUID that an attribute holds, or None."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _bounded(reason: str) -> str:

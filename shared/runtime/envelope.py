@@ -4,16 +4,20 @@ Source: CloudEvents 1.0.2 "Google Cloud Pub/Sub Protocol Binding"; Pub/Sub "Payl
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import get_args
 from uuid import UUID
 
 from shared.domain.events import SPEC_VERSION, TYPE_PREFIX, Event, EventType, Message, Outgoing, Received
+from shared.domain.ids import derive
 from shared.runtime.errors import PoisonError
 
 MAX_ATTRIBUTE_BYTES = 1024
 EVENT_TYPES: dict[str, EventType] = {TYPE_PREFIX + name: name for name in get_args(EventType)}
 EXTENSIONS = ("connectionid", "provider", "payloadformat", "deliveryid")
+REPLAY_ID, REPLAY_FOR = "ce-replayid", "ce-replayfor"
+REPLAY_ATTRIBUTES = (REPLAY_ID, REPLAY_FOR)
 
 
 def to_attributes(event: Event) -> dict[str, str]:
@@ -81,6 +85,25 @@ def from_headers(headers: Mapping[str, str], body: bytes) -> Received:
         subscription=headers.get("x-goog-pubsub-subscription-name", ""),
         attributes=attributes_of(headers),
     )
+
+
+def as_asked(received: Received, *, consumer: str) -> Received:
+    """Return the event as this consumer is to take it: under an id of its own where it was asked to act again.
+
+    An engineer's replay names one consumer and a replay id. To that consumer the event is a new one, caused by the
+    one it settled (the key `consumer:event_id:replay_id`); to every other it is the one it took before.
+    """
+    replay_id = received.attributes.get(REPLAY_ID, "")
+    if not replay_id or received.attributes.get(REPLAY_FOR) != consumer:
+        return received
+    event = received.event
+    again = replace(event, id=acting_id(event.id, consumer, replay_id), parent_id=event.id)
+    return replace(received, event=again)
+
+
+def acting_id(event_id: UUID, consumer: str, replay_id: str) -> UUID:
+    """Return the id that a consumer takes an event under. replay_id: empty unless it is to act again."""
+    return derive(event_id, "replay", consumer, replay_id) if replay_id else event_id
 
 
 def attempt_of(headers: Mapping[str, str]) -> int:

@@ -82,15 +82,32 @@ FROM jsonb_to_recordset(CAST(:claims AS jsonb)) AS n(claim_id uuid, reason text,
 WHERE c.id = n.claim_id
 """)
 
-KEEP_DEAD_LETTER = text("""
+# A failure belongs to the newest replay (or to none, before the first), or its sender sent the event again
+# (a later ce-time); any other is an echo of one that was dealt with, and changes nothing.
+SENT_AGAIN = (
+    "(EXCLUDED.last_replay IS NULL AND EXCLUDED.attributes ->> 'ce-time' > d.attributes ->> 'ce-time')"
+)
+KEEP_DEAD_LETTER = text(f"""
 INSERT INTO dead_letters AS d (id, customer_id, event_id, connection_id, consumer, subscription, event_type, code,
-    reason, attempts, trace_id, attributes, body)
+    reason, attempts, trace_id, attributes, body, last_replay)
 VALUES (CAST(:id AS uuid), CAST(:customer_id AS uuid), CAST(:event_id AS uuid), CAST(:connection_id AS uuid),
     :consumer, :subscription, :event_type, :code, :reason, CAST(:attempts AS integer), :trace_id,
-    CAST(:attributes AS jsonb), :body)
+    CAST(:attributes AS jsonb), :body, CAST(:replay_id AS uuid))
 ON CONFLICT (id) DO UPDATE SET
-    attempts = greatest(d.attempts, EXCLUDED.attempts), code = EXCLUDED.code, reason = EXCLUDED.reason,
-    state = 'open', last_at = now()
+    attempts = CASE WHEN d.state = 'open' AND NOT {SENT_AGAIN} THEN greatest(d.attempts, EXCLUDED.attempts)
+        ELSE EXCLUDED.attempts END,
+    state = CASE WHEN d.state = 'discarded' AND NOT {SENT_AGAIN} THEN 'discarded' ELSE 'open' END,
+    code = EXCLUDED.code, reason = EXCLUDED.reason, subscription = EXCLUDED.subscription, last_at = now(),
+    trace_id = CASE WHEN {SENT_AGAIN} THEN EXCLUDED.trace_id ELSE d.trace_id END,
+    attributes = CASE WHEN {SENT_AGAIN} THEN EXCLUDED.attributes ELSE d.attributes END,
+    body = CASE WHEN {SENT_AGAIN} THEN EXCLUDED.body ELSE d.body END,
+    last_replay = EXCLUDED.last_replay
+WHERE d.last_replay IS NOT DISTINCT FROM EXCLUDED.last_replay OR {SENT_AGAIN}
+""")  # noqa: S608 - the condition is a constant
+
+REPLAY_FAILED = text("""
+UPDATE dead_letter_replays SET outcome = 'failed', code = :code, reason = :reason, ended_at = clock_timestamp()
+WHERE id = CAST(:replay_id AS uuid) AND outcome IN ('claimed', 'published', 'interrupted')
 """)
 
 
@@ -209,8 +226,12 @@ def keep_dead_letter(connection: Connection, letter: DeadLetter) -> None:
             "trace_id": letter.trace_id,
             "attributes": orjson.dumps(dict(letter.attributes)).decode(),
             "body": letter.body,
+            "replay_id": None if letter.replay_id is None else str(letter.replay_id),
         },
     )
+    if letter.replay_id is not None:
+        failed = {"replay_id": str(letter.replay_id), "code": letter.code, "reason": letter.reason}
+        connection.execute(REPLAY_FAILED, failed)
 
 
 def _json(rows: Iterable[object]) -> str:
