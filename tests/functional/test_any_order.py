@@ -1,7 +1,9 @@
 """Any order and any repetition of the same deliveries ends in the same state."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4, uuid5
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from shared.domain.events import Event, Received
 from shared.handlers.process_webhook import process_webhook
 from shared.ports.clock import system_clock
+from shared.runtime.errors import TransientError
 
 if TYPE_CHECKING:
     from tests.functional.conftest import Pipeline
@@ -51,7 +54,10 @@ STORY = [
     submitted("A1", "210.00", "2026-10-20"),
     advice("T1", "20261010", 0, [claim("A1", "4", 200, 0, "CAS*CO*197*200~")]),
     advice(
-        "T2", "20261015", 90, [claim("A2", "1", 100, 90, "CAS*CO*45*10~"), claim("A3", "4", 50, 0, "CAS*CO*50*50~")]
+        "T2",
+        "20261015",
+        90,
+        [claim("A2", "1", 100, 90, "CAS*CO*45*10~"), claim("A3", "4", 50, 0, "CAS*CO*50*50~")],
     ),
     advice(
         "T3",
@@ -97,20 +103,34 @@ FROM claims WHERE customer_id = CAST(:c AS uuid) AND stat_day IS NOT NULL GROUP 
 def play(pipeline: "Pipeline", order: Sequence[int]) -> dict[str, Any]:
     """Process deliveries in an order, each time as a redelivery of one event, and return where that ends."""
     customer = pipeline.customer()
-    source = uuid5(UUID(int=7), "connection")
     for nth in order:
-        event = Event(
-            id=uuid5(source, f"{customer}{nth}"),
-            type="webhook.received",
-            source="/test",
-            subject="",
-            time=datetime.now(UTC),
-            customer_id=customer,
-            data=STORY[nth],
-            content_type="application/octet-stream",
-        )
-        received = Received(event, attempt=1, subscription="", attributes={})
-        process_webhook(received, record=pipeline.app.record, clock=system_clock)
+        deliver(pipeline, customer, nth)
+    return where_it_ends(pipeline, customer)
+
+
+def deliver(pipeline: "Pipeline", customer: UUID, nth: int) -> None:
+    """Process one delivery as push would bring it: again, as long as the answer is "not now"."""
+    event = Event(
+        id=uuid5(UUID(int=7), f"{customer}{nth}"),
+        type="webhook.received",
+        source="/test",
+        subject="",
+        time=datetime.now(UTC),
+        customer_id=customer,
+        data=STORY[nth],
+        content_type="application/octet-stream",
+    )
+    for _ in range(20):
+        try:
+            received = Received(event, attempt=1, subscription="", attributes={})
+            process_webhook(received, record=pipeline.app.record, clock=system_clock)
+        except TransientError:
+            continue
+        return
+    raise AssertionError("never processed")
+
+
+def where_it_ends(pipeline: "Pipeline", customer: UUID) -> dict[str, Any]:
     state: dict[str, Any] = {name: pipeline.rows(query, c=str(customer)) for name, query in STATE.items()}
     assert state["stats"] == [dict(row) for row in pipeline.rows(RECOMPUTED, c=str(customer))]
     return state
@@ -138,6 +158,15 @@ def test_any_order_and_repetition_ends_in_the_same_state(
     for nth, at in repeats:
         shuffled.insert(min(at, len(shuffled)), nth)
     assert play(pipeline, shuffled) == play(pipeline, range(len(STORY)))
+
+
+def test_deliveries_at_the_same_moment_end_in_the_same_state(pipeline: "Pipeline") -> None:
+    expected = play(pipeline, range(len(STORY)))
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(10):
+            customer = pipeline.customer()
+            list(threads.map(partial(deliver, pipeline, customer), [*range(len(STORY)), *range(len(STORY))]))
+            assert where_it_ends(pipeline, customer) == expected
 
 
 def test_the_same_advice_under_another_delivery_id_changes_nothing(pipeline: "Pipeline") -> None:

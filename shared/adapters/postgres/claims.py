@@ -1,8 +1,8 @@
 """Claims and what payers decided of them, written so that any order and repetition ends alike.
 
-Three statements, in this order: lock the claims, add the payments, fold each claim from all its payments. A payment
-is never changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came
-first. `claim_daily_stats` moves by what each fold changed, in the same transaction.
+Two statements: add the payments and lock their claims, then fold each claim from all its payments. A payment is never
+changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came first.
+`claim_daily_stats` moves by what each fold changed, in the same transaction.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,14 +29,6 @@ from shared.domain.ids import authorization_id, claim_id, payment_id, remittance
 
 Row = dict[str, object]
 
-PLACE_PAID_CLAIMS = text("""
-INSERT INTO claims (id, customer_id, claim_number, payer_key, payer_name, charge_cents, status)
-SELECT id, CAST(:customer_id AS uuid), claim_number, '', '', 0, 'submitted'
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id uuid, claim_number text)
-ORDER BY id
-ON CONFLICT (id) DO UPDATE SET updated_at = now()
-""")  # the update changes nothing: it locks the claim until we commit, so that folds of one claim queue up
-
 PLACE_SUBMITTED_CLAIMS = text("""
 INSERT INTO claims AS c (
     id, customer_id, claim_number, payer_key, payer_name, payer_id, provider_id, patient, charge_cents, status,
@@ -61,8 +53,16 @@ WHERE c.submission_event_id IS NULL
      > (coalesce(c.submitted_on, '-infinity'), c.submission_event_id)
 """)
 
+# The update of a claim changes nothing: it locks the row until we commit, so that folds of one claim queue up, and the
+# later one sees the earlier one's payments.
 ADD_PAYMENTS = text("""
-WITH advice AS (
+WITH placed AS (
+    INSERT INTO claims (id, customer_id, claim_number, payer_key, payer_name, charge_cents, status)
+    SELECT id, CAST(:customer_id AS uuid), claim_number, '', '', 0, 'submitted'
+    FROM jsonb_to_recordset(CAST(:claims AS jsonb)) AS r(id uuid, claim_number text)
+    ORDER BY id
+    ON CONFLICT (id) DO UPDATE SET updated_at = now()
+), advice AS (
     INSERT INTO remittances AS m (
         id, customer_id, event_id, payer_key, payer_name, payee_name, trace_number, method, paid_cents, decided_on,
         decided_source, claim_count, claims_paid_cents, findings)
@@ -204,12 +204,16 @@ def store(connection: Connection, customer_id: UUID, event_id: UUID, records: Se
     if submitted:
         rows = {row["id"]: row for row in (_submission(customer_id, event_id, s) for s in submitted)}
         connection.execute(PLACE_SUBMITTED_CLAIMS, {**common, "rows": _json(rows.values())})
-    if claims:
-        placed = ({"id": key, "claim_number": number} for key, number in claims.items())
-        connection.execute(PLACE_PAID_CLAIMS, {**common, "rows": _json(placed)})
     if payments or summaries:
+        placed = _json({"id": key, "claim_number": number} for key, number in claims.items())
         connection.execute(
-            ADD_PAYMENTS, {**common, "event_id": str(event_id), **_advices(customer_id, payments, summaries)}
+            ADD_PAYMENTS,
+            {
+                **common,
+                "event_id": str(event_id),
+                "claims": placed,
+                **_advices(customer_id, payments, summaries),
+            },
         )
     if authorizations:
         rows = {row["id"]: row for row in (_authorization(customer_id, a) for a in authorizations)}
