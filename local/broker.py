@@ -1,59 +1,21 @@
-"""The embedded broker: at-least-once push with leases, back-off, attempts and dead letters, out of one table.
+"""Delivers a broker's messages to functions: at least once, many at a time, out of any `Source`.
 
-On request it delays, duplicates, reorders and drops acknowledgements, as a real one does on a bad day.
+On request it delays, duplicates, reorders and drops acknowledgements, as a real broker does on a bad day.
 """
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
-
-import orjson
-from sqlalchemy import Engine, text
+from typing import Final, Protocol
 
 from local.push import Pushed, Pusher
-from local.subscriptions import Retry, Subscription
-from shared.adapters.postgres.engine import database_errors
+from local.subscriptions import Subscription
 from shared.runtime.batcher import Batcher
 from shared.runtime.errors import TransientError
 
 POLL_S: Final = 0.01
 OUTAGE_POLL_S: Final = 0.25
-
-PULL = text("""
-WITH next AS (
-    SELECT m.seq, s.ack_deadline_s
-    FROM jsonb_to_recordset(CAST(:wanted AS jsonb)) AS s(subscription text, n integer, ack_deadline_s integer),
-    LATERAL (
-        SELECT seq FROM messages
-        WHERE subscription = s.subscription AND visible_at <= clock_timestamp()
-        ORDER BY visible_at LIMIT s.n FOR UPDATE SKIP LOCKED
-    ) m
-)
-UPDATE messages m SET
-    attempt = m.attempt + 1, visible_at = clock_timestamp() + make_interval(secs => next.ack_deadline_s)
-FROM next WHERE m.seq = next.seq
-RETURNING m.seq, m.subscription, m.message_id, m.published_at, m.attempt, m.attributes, m.data
-""")
-
-ACK = text("DELETE FROM messages WHERE seq = ANY(CAST(:seqs AS bigint[]))")
-
-NACK = text("""
-UPDATE messages m SET visible_at = clock_timestamp() + make_interval(secs => r.delay_s)
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(seq bigint, delay_s double precision)
-WHERE m.seq = r.seq
-""")
-
-FORWARD = text("""
-WITH dead AS (
-    DELETE FROM messages WHERE seq = CAST(:seq AS bigint) RETURNING message_id, published_at, attributes, data
-)
-INSERT INTO messages (subscription, message_id, attributes, data)
-SELECT s.subscription, dead.message_id, dead.attributes || CAST(:source AS jsonb) ||
-    jsonb_build_object('CloudPubSubDeadLetterSourceTopicPublishTime', dead.published_at), dead.data
-FROM dead, unnest(CAST(:subscriptions AS text[])) AS s(subscription)
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,97 +32,39 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A message that is ours until its acknowledgement deadline."""
+    """A message that is ours until its acknowledgement deadline. receipt: names this delivery to its source."""
 
-    seq: int
+    receipt: str
     pushed: Pushed
 
 
-class Queue:
-    """The broker's table. Blocks: call it from a thread.
+class Source(Protocol):
+    """A broker's subscriptions. Back-off, attempts and dead letters are its own business."""
 
-    Leases and acknowledgements are committed without waiting for the disk: losing one to a crash means a redelivery.
-    """
+    async def pull(self, wanted: Mapping[str, int], *, wake: Callable[[], None]) -> Sequence[Leased]:
+        """Lease up to so many messages of each subscription, without waiting for any.
 
-    def __init__(self, engine: Engine, declared: Sequence[Subscription]) -> None:
-        """engine: of the embedded runtime's own database."""
-        self._engine = engine
-        self._declared = {subscription.name: subscription for subscription in declared}
-
-    def pull(self, wanted: Mapping[str, int]) -> list[Leased]:
-        """Lease up to so many messages of each subscription, oldest first.
-
+        wake: may be called when there are messages to pull later; the caller polls as well.
         Raises:
-            TransientError: the database is away.
+            TransientError: the broker is away.
         """
-        rows = [
-            {"subscription": name, "n": n, "ack_deadline_s": self._declared[name].ack_deadline_s}
-            for name, n in wanted.items()
-        ]
-        with database_errors(), self._engine.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-            found = connection.execute(PULL, {"wanted": orjson.dumps(rows).decode()}).all()
-        return [
-            Leased(
-                row.seq,
-                Pushed(
-                    row.subscription,
-                    row.message_id,
-                    row.published_at,
-                    row.attempt,
-                    row.attributes,
-                    bytes(row.data),
-                ),
-            )
-            for row in sorted(found, key=lambda row: int(row.seq))
-        ]
+        ...
 
-    def ack(self, seqs: Sequence[int]) -> None:
+    async def ack(self, leased: Sequence[Leased]) -> None:
         """Forget messages.
 
         Raises:
-            TransientError: the database is away; they will come again.
+            TransientError: the broker is away; they will come again.
         """
-        with database_errors(), self._engine.begin() as connection:
-            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-            connection.execute(ACK, {"seqs": list(seqs)})
+        ...
 
-    def nack(self, delays_s: Mapping[int, float]) -> None:
-        """Let messages come again after their delays.
+    async def nack(self, leased: Leased) -> None:
+        """Let a message come again after its back-off, or become a dead letter after its last attempt.
 
         Raises:
-            TransientError: the database is away; they come again when their lease ends.
+            TransientError: the broker is away; it comes again when its lease ends.
         """
-        rows = [{"seq": seq, "delay_s": delay_s} for seq, delay_s in delays_s.items()]
-        with database_errors(), self._engine.begin() as connection:
-            connection.execute(NACK, {"rows": orjson.dumps(rows).decode()})
-
-    def forward(self, leased: Leased, subscription: Subscription) -> None:
-        """Move a message to its dead-letter topic, with the attributes that Pub/Sub adds, in one transaction.
-
-        Raises:
-            TransientError: the database is away; the message stays where it is.
-        """
-        source = {
-            "CloudPubSubDeadLetterSourceSubscription": f"projects/local/subscriptions/{subscription.name}",
-            "CloudPubSubDeadLetterSourceSubscriptionProject": "local",
-            "CloudPubSubDeadLetterSourceDeliveryCount": str(leased.pushed.attempt),
-        }
-        targets = [s.name for s in self._declared.values() if s.topic == subscription.dead_letter_topic]
-        with database_errors(), self._engine.begin() as connection:
-            connection.execute(
-                FORWARD,
-                {"seq": leased.seq, "source": orjson.dumps(source).decode(), "subscriptions": targets},
-            )
-
-    def depth(self) -> int:
-        """Return how many messages are not acknowledged yet.
-
-        Raises:
-            TransientError: the database is away.
-        """
-        with database_errors(), self._engine.begin() as connection:
-            return int(connection.exec_driver_sql("SELECT count(*) FROM messages").scalar_one())
+        ...
 
 
 class Broker:
@@ -168,29 +72,34 @@ class Broker:
 
     def __init__(
         self,
-        queue: Queue,
+        source: Source,
         pusher: Pusher,
         *,
         declared: Sequence[Subscription],
-        policy: Retry,
+        max_delivery_attempts: int,
         faults: Faults | None = None,
         max_in_flight: int = 24,
     ) -> None:
         """max_in_flight: pushes under way for one subscription."""
-        self._queue = queue
+        self._source = source
         self._pusher = pusher
         self._declared = {subscription.name: subscription for subscription in declared}
-        self._policy = policy
+        self._max_delivery_attempts = max_delivery_attempts
         self._faults = faults or Faults()
         self._random = random.Random(self._faults.seed)  # noqa: S311 - faults, not secrets
         self._max_in_flight = max_in_flight
         self._in_flight = dict.fromkeys(self._declared, 0)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Event()
-        self._acks: Batcher[int, None] = Batcher(self._ack_all)
+        self._change = asyncio.Event()
+        self._acks: Batcher[Leased, None] = Batcher(self._ack_all)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a delivery is under way."""
+        return bool(self._tasks)
 
     async def run(self) -> None:
-        """Pull and push for ever. While the database is away, it waits for it."""
+        """Pull and push for ever. While the broker is away, wait for it."""
         while True:
             wanted = {
                 name: self._max_in_flight - n
@@ -198,7 +107,7 @@ class Broker:
                 if n < self._max_in_flight
             }
             try:
-                leased = await asyncio.to_thread(self._queue.pull, wanted) if wanted else []
+                leased = await self._source.pull(wanted, wake=self._change.set) if wanted else []
             except TransientError:
                 await asyncio.sleep(OUTAGE_POLL_S)
                 continue
@@ -208,18 +117,18 @@ class Broker:
 
     async def _pause(self, *, busy: bool) -> None:
         """Wait for new messages; when there were some, only until one of them is done."""
-        self._room.clear()
+        self._change.clear()
         try:
             async with asyncio.timeout(POLL_S if not busy else POLL_S / 2):
-                await self._room.wait()
+                await self._change.wait()
         except TimeoutError:
             pass
 
-    def _misordered(self, leased: list[Leased]) -> list[Leased]:
+    def _misordered(self, leased: Sequence[Leased]) -> Sequence[Leased]:
         if self._faults.reorder and self._random.random() < self._faults.reorder:
-            self._random.shuffle(leased)
+            leased = self._random.sample(leased, len(leased))
         twice = [message for message in leased if self._random.random() < self._faults.duplicate]
-        return leased + twice
+        return [*leased, *twice]
 
     def _start(self, leased: Leased) -> None:
         self._in_flight[leased.pushed.subscription] += 1
@@ -235,24 +144,21 @@ class Broker:
             acknowledged = await self._pusher.post(
                 subscription.function, leased.pushed, timeout_s=subscription.ack_deadline_s
             )
-            await self._conclude(leased, subscription, acknowledged=acknowledged)
+            if acknowledged and not self._drops_ack(leased):
+                await self._acks.submit(leased)
+            else:
+                await self._source.nack(leased)
         except TransientError:
-            pass  # the database is away: the lease ends, and the message comes again
+            pass  # the broker is away: the lease ends, and the message comes again
         finally:
             self._in_flight[leased.pushed.subscription] -= 1
-            self._room.set()
+            self._change.set()
 
-    async def _conclude(self, leased: Leased, subscription: Subscription, *, acknowledged: bool) -> None:
-        attempt = leased.pushed.attempt
-        if acknowledged and self._random.random() < self._faults.drop_ack:
-            await asyncio.to_thread(self._queue.nack, {leased.seq: self._policy.backoff_s(attempt)})
-        elif acknowledged:
-            await self._acks.submit(leased.seq)
-        elif subscription.dead_letter_topic and attempt >= self._policy.max_delivery_attempts:
-            await asyncio.to_thread(self._queue.forward, leased, subscription)
-        else:
-            await asyncio.to_thread(self._queue.nack, {leased.seq: self._policy.backoff_s(attempt)})
+    def _drops_ack(self, leased: Leased) -> bool:
+        """Return whether an acknowledgement gets lost; never the last one, or a success would become a dead letter."""
+        last = leased.pushed.attempt >= self._max_delivery_attempts
+        return not last and self._random.random() < self._faults.drop_ack
 
-    async def _ack_all(self, seqs: Sequence[int]) -> Sequence[None | Exception]:
-        await asyncio.to_thread(self._queue.ack, seqs)
-        return [None] * len(seqs)
+    async def _ack_all(self, leased: Sequence[Leased]) -> Sequence[Exception | None]:
+        await self._source.ack(leased)
+        return [None] * len(leased)

@@ -9,18 +9,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
-from local.broker import Broker, Faults, Queue
-from local.postgres import LOCAL_OWNER, LocalPostgres
+from local.broker import Broker, Faults, Source
+from local.postgres import LocalPostgres
 from local.push import Pusher
-from local.subscriptions import retry, subscriptions
-from shared.adapters.postgres.engine import build_engine
-from shared.runtime.settings import Settings, to_environment
+from local.queue import Queue
+from local.subscriptions import Retry, Subscription, retry, subscriptions
+from shared.adapters.embedded.engine import build_local_engine
+from shared.runtime.settings import Runtime, Settings, to_environment
 
 ROOT: Final = Path(__file__).parents[1]
 START_TIMEOUT_S: Final = 60.0
@@ -29,8 +31,11 @@ START_TIMEOUT_S: Final = 60.0
 class LocalRuntime:
     """The embedded runtime. Everything it starts ends with it, and its port was free when it began.
 
-    hosts: function processes; each serves every function. retry_scale: shortens the declared back-off.
+    `local/emulated.py` is the same on Google's emulators. hosts: function processes; each serves every function.
+    retry_scale: shortens the declared back-off.
     """
+
+    kind: ClassVar[Runtime] = "embedded"
 
     def __init__(
         self,
@@ -61,10 +66,11 @@ class LocalRuntime:
         async with AsyncExitStack() as stack:
             self.postgres = stack.enter_context(LocalPostgres(self.settings.home))
             self.settings = await asyncio.to_thread(
-                self.postgres.prepare, replace(self.settings, runtime="embedded")
+                self.postgres.prepare, replace(self.settings, runtime=self.kind)
             )
-            self._listening = stack.enter_context(_listen(self._port))
-            self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+            await self._prepare(stack)
+            self.listening = stack.enter_context(listen(self._port))
+            self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
             stack.callback(self._stop_hosts)
             for _ in range(self._hosts):
                 self._processes.append(self._spawn())
@@ -98,29 +104,43 @@ class LocalRuntime:
         self._processes[nth].wait()
         self._processes[nth] = self._spawn()
 
-    async def _start_broker(self, stack: AsyncExitStack) -> None:
-        engine = build_engine(
-            replace(self.settings, pool_size=6), user=LOCAL_OWNER, database=self.settings.local_database_name
-        )
+    async def _prepare(self, stack: AsyncExitStack) -> None:
+        """Start what the functions need besides PostgreSQL: nothing."""
+
+    def _environment(self) -> dict[str, str]:
+        """Return the variables of a function process."""
+        return {**os.environ, **to_environment(self.settings)}
+
+    async def _source(self, stack: AsyncExitStack, declared: Sequence[Subscription], policy: Retry) -> Source:
+        """Return where the messages come from."""
+        engine = build_local_engine(replace(self.settings, pool_size=6))
         stack.callback(engine.dispose)
-        declared = subscriptions()
-        self.queue = Queue(engine, declared)
+        self.queue = Queue(engine, declared, policy)
+        return self.queue
+
+    async def _start_broker(self, stack: AsyncExitStack) -> None:
+        declared, policy = subscriptions(), retry(scale=self._retry_scale)
+        source = await self._source(stack, declared, policy)
         pusher = Pusher(self.url)
         stack.push_async_callback(pusher.close)
-        broker = Broker(
-            self.queue, pusher, declared=declared, policy=retry(scale=self._retry_scale), faults=self._faults
+        self.broker = Broker(
+            source,
+            pusher,
+            declared=declared,
+            max_delivery_attempts=policy.max_delivery_attempts,
+            faults=self._faults,
         )
-        task = asyncio.create_task(broker.run())
+        task = asyncio.create_task(self.broker.run())
         stack.push_async_callback(_cancelled, task)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         output = None if self._log_file is None else self._log_file.open("ab")
-        fd = self._listening.fileno()
+        fd = self.listening.fileno()
         try:
             return subprocess.Popen(
                 [sys.executable, "-m", "local.host", "--fd", str(fd)],
                 cwd=ROOT,
-                env={**os.environ, **to_environment(self.settings)},
+                env=self._environment(),
                 pass_fds=[fd],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -148,7 +168,8 @@ class LocalRuntime:
                 process.wait()
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """Return a listening socket on loopback. port: 0 picks a free one."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))
