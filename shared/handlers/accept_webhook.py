@@ -20,6 +20,9 @@ from shared.runtime.rate_limit import Allowance, RateLimiter
 from shared.runtime.settings import KEY_TTL_S, PUBLISH_TIMEOUT_S
 from shared.runtime.signatures import verify
 
+if __debug__:
+    from shared.runtime.crash_points import reach
+
 CONSUMER: Final = "receive_webhook"
 SECRET_RETRY_S: Final = (
     10.0  # a failed signature rereads secrets at most this often: a rotation needs no restart
@@ -99,12 +102,18 @@ async def accept_webhook(delivery: RawDelivery, *, ingress: Ingress) -> Accepted
     if not allowance.allowed:
         raise RateLimitedError(allowance)
     event = _event(delivery, connection, delivery_id, ingress.clock())
+    if __debug__:
+        reach("ingress.before_claim")
     claim = await _claim(event, ingress)
     if isinstance(claim, Settled):
         return Accepted(event.id, connection, claim.outcome, allowance, None)
+    if __debug__:
+        reach("ingress.after_claim")
     await ingress.publisher.publish(
         [to_message(Outgoing("webhook-events", event))], timeout_s=PUBLISH_TIMEOUT_S
     )
+    if __debug__:
+        reach("ingress.after_publish")
     return Accepted(event.id, connection, _answer(event), allowance, claim)
 
 
@@ -114,6 +123,8 @@ async def settle_accepted(accepted: Accepted, *, ingress: Ingress) -> None:
     Raises:
         TransientError: the store did not answer, or another retry settled first. Nothing is to be done.
     """
+    if __debug__:
+        reach("ingress.before_settle")
     if accepted.claim is not None:
         await ingress.keys.settle(accepted.claim, accepted.answer)
 

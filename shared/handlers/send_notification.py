@@ -7,6 +7,9 @@ from shared.ports.notification_log import NotificationLog
 from shared.ports.notifier import Channel, Notification, Notifier
 from shared.runtime.errors import PermanentError, TransientError
 
+if __debug__:
+    from shared.runtime.crash_points import reach
+
 SEND_TIMEOUT_S = 10.0
 
 
@@ -56,6 +59,8 @@ def _tell(
     except PermanentError as exc:
         log.record(notification.customer_id, notification.id, channel.id, "refused", exc.code)
         return exc
+    if __debug__:
+        reach("notify.after_send")
     log.record(notification.customer_id, notification.id, channel.id, "delivered")
     return None
 

@@ -26,6 +26,9 @@ from shared.runtime.log import where
 from shared.runtime.outcomes import code_of, consequence
 from shared.runtime.settings import PUBLISH_TIMEOUT_S
 
+if __debug__:
+    from shared.runtime.crash_points import reach
+
 MAX_PUSH_BYTES = 10 * 1024 * 1024  # Pub/Sub's own limit
 ACK = Response(status_code=204)
 log = structlog.get_logger()
@@ -83,7 +86,11 @@ async def deliver(
     try:
         body = await bounded_body(request, limit=MAX_PUSH_BYTES)
         emitted = await desk.in_thread(lambda: handle(body, headers))
-        await relay(emitted, desk)
+        if __debug__:
+            reach("consumer.after_commit", consumer)
+        await relay(emitted, desk, consumer=consumer)
+        if __debug__:
+            reach("consumer.after_mark", consumer)
     except Exception as exc:  # noqa: BLE001 - the entry point: every error ends here, as the table says
         return await _fail(
             exc, body, headers, consumer=consumer, desk=desk, keep=poison_is_kept, started=started
@@ -92,7 +99,7 @@ async def deliver(
     return ACK
 
 
-async def relay(emitted: Emitted, desk: Desk) -> None:
+async def relay(emitted: Emitted, desk: Desk, *, consumer: str) -> None:
     """Publish what a transaction left in the outbox, and mark it published.
 
     Raises:
@@ -100,6 +107,8 @@ async def relay(emitted: Emitted, desk: Desk) -> None:
     """
     if emitted.messages:
         await desk.publisher.publish(emitted.messages, timeout_s=PUBLISH_TIMEOUT_S)
+        if __debug__:
+            reach("consumer.after_publish", consumer)
         await desk.mark_published(emitted)
 
 
@@ -134,11 +143,15 @@ async def _dead_letter(
     started: float,
 ) -> Response:
     letter = to_dead_letter(body, headers, consumer=consumer, error=error)
+    if __debug__:
+        reach("dead_letter.before_publish", consumer)
     try:
         await desk.publisher.publish([letter], timeout_s=PUBLISH_TIMEOUT_S)
     except UpstreamError as exc:  # not kept, so not acknowledged
         _report("dead_letter.not_kept", "error", started, error=exc)
         return problem(exc)
+    if __debug__:
+        reach("dead_letter.after_publish", consumer)
     _report("dead_letter.sent", "warning", started, error=error)
     return ACK
 

@@ -19,6 +19,9 @@ from shared.ports.record import DeadLetter, Emitted
 from shared.runtime.envelope import to_attributes
 from shared.runtime.errors import PoisonError, TransientError
 
+if __debug__:
+    from shared.runtime.crash_points import reach
+
 TAKE = text("""
 INSERT INTO inbox (consumer, event_id, customer_id, event_type, trace_id, event_at, attempt)
 SELECT :consumer, CAST(:event_id AS uuid), id, :event_type, :trace_id, CAST(:event_at AS timestamptz),
@@ -200,6 +203,8 @@ class PostgresEventRecord:
             transaction = PostgresEventTransaction(connection, consumer, event, version)
             yield transaction
             transaction.fold()
+            if __debug__:
+                reach("consumer.in_transaction", consumer)
 
     def mark_published(self, emitted: Sequence[Emitted]) -> None:
         """Note that the broker has these messages."""
