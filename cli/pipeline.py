@@ -3,13 +3,13 @@
 import errno
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
 from cli.output import Failure
-from cli.workspace import announced, refuse_second
+from cli.workspace import announce, make_way, withdraw
 from local.broker import Faults
 from local.runtime import LocalRuntime
 from local.sinks import Sinks
@@ -43,12 +43,14 @@ class Pipeline:
         """Return what reaches its parts."""
         return self.runtime.settings
 
-    def announced(self) -> AbstractContextManager[None]:
-        """Let other commands find it, until this is left."""
-        runtime = self.runtime
-        environment = to_environment(runtime.settings)
-        return announced(
-            runtime.settings.home, url=runtime.url, host_pids=runtime.host_pids(), environment=environment
+    def announce(self, *, ready: bool) -> None:
+        """Let other commands find it: to leave it alone, and once it is ready, to use it."""
+        announce(
+            self.settings.home,
+            url=self.runtime.url,
+            host_pids=self.runtime.host_pids(),
+            environment=to_environment(self.settings),
+            ready=ready,
         )
 
 
@@ -59,7 +61,7 @@ async def started(wanted: Wanted) -> AsyncIterator[Pipeline]:
     Raises:
         Failure: one runs on this folder already, or something did not start.
     """
-    refuse_second(wanted.home)
+    make_way(wanted.home)
     wanted.home.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         sinks = await stack.enter_async_context(_receiving(wanted.home))
@@ -67,7 +69,10 @@ async def started(wanted: Wanted) -> AsyncIterator[Pipeline]:
             runtime = await stack.enter_async_context(_runtime(wanted, sinks))
         except (OSError, RuntimeError) as exc:
             raise Failure(_why(exc, wanted)) from exc
-        yield Pipeline(runtime, sinks)
+        stack.callback(withdraw, wanted.home)
+        pipeline = Pipeline(runtime, sinks)
+        pipeline.announce(ready=False)
+        yield pipeline
 
 
 @asynccontextmanager

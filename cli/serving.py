@@ -24,9 +24,9 @@ async def run(wanted: Wanted, *, as_json: bool) -> None:
     async with started(wanted) as pipeline:
         samples = await asyncio.to_thread(_seeded, pipeline)
         say = _say_json if as_json else _say
-        with pipeline.announced():
-            say(wanted, pipeline, samples)
-            await told_to_stop.wait()
+        pipeline.announce(ready=True)
+        say(wanted, pipeline, samples)
+        await told_to_stop.wait()
     if not as_json:
         console().print("Stopped. Nothing is left running.")
 

@@ -2,12 +2,12 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cli.output import Failure
 from shared.runtime.settings import Settings, from_environment
@@ -20,16 +20,22 @@ if TYPE_CHECKING:
     from shared.ports.record import History
     from shared.runtime.bootstrap import App
 
+RUNTIME_FILE: Final = "runtime.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A pipeline that runs now, as `home/runtime.json` tells. pid_created_at: tells its process from a later one."""
+    """A pipeline, as its `runtime.json` tells.
+
+    pid_created_at: tells its process from a later one. ready: set up, so that other commands may use it.
+    """
 
     url: str
     pid: int
     pid_created_at: float
     host_pids: tuple[int, ...]
     environment: Mapping[str, str]
+    ready: bool
 
 
 class Workspace:
@@ -140,44 +146,66 @@ def _settings(home: Path, running: Running | None, stack: ExitStack, *, create: 
 
 
 def find_running(home: Path) -> Running | None:
-    """Return the pipeline that runs on a folder, or None."""
+    """Return the pipeline that runs on a folder and is set up, or None."""
+    running = _alive(home)
+    return running if running is not None and running.ready else None
+
+
+def _alive(home: Path) -> Running | None:
     import psutil
 
-    try:
-        found = json.loads((home / "runtime.json").read_text())
-        running = Running(**{**found, "host_pids": tuple(found["host_pids"])})
-        created_at = psutil.Process(running.pid).create_time()
-    except (FileNotFoundError, ValueError, TypeError, KeyError, psutil.Error):
+    announced = _announced(home)
+    if announced is None:
         return None
-    return running if abs(created_at - running.pid_created_at) < 1 else None
+    try:
+        created_at = psutil.Process(announced.pid).create_time()
+    except psutil.Error:
+        return None
+    return announced if abs(created_at - announced.pid_created_at) < 1 else None
 
 
-@contextmanager
-def announced(
-    home: Path, *, url: str, host_pids: list[int], environment: Mapping[str, str]
-) -> Iterator[None]:
-    """Let other commands find this process's pipeline while it runs."""
+def _announced(home: Path) -> Running | None:
+    """Return what the newest pipeline of the folder said of itself, whether it still runs or was killed."""
+    try:
+        found = json.loads((home / RUNTIME_FILE).read_text())
+        return Running(**{**found, "host_pids": tuple(found["host_pids"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+
+
+def announce(
+    home: Path, *, url: str, host_pids: Sequence[int], environment: Mapping[str, str], ready: bool
+) -> None:
+    """Tell other commands of this process's pipeline; `withdraw` ends that."""
     import psutil
 
-    running = Running(url, os.getpid(), psutil.Process().create_time(), tuple(host_pids), environment)
-    target = home / "runtime.json"
+    pid_created_at = psutil.Process().create_time()
+    running = Running(url, os.getpid(), pid_created_at, tuple(host_pids), environment, ready)
+    target = home / RUNTIME_FILE
     fresh = target.with_suffix(".new")
     fresh.write_text(json.dumps(asdict(running), indent=2) + "\n")
     fresh.replace(target)
-    try:
-        yield
-    finally:
-        target.unlink(missing_ok=True)
 
 
-def refuse_second(home: Path) -> None:
-    """Return unless a pipeline runs on the folder.
+def withdraw(home: Path) -> None:
+    """Tell other commands that the folder's pipeline is gone."""
+    (home / RUNTIME_FILE).unlink(missing_ok=True)
+
+
+def make_way(home: Path) -> None:
+    """Return once no pipeline runs on the folder; what one that was killed left running is ended.
 
     Raises:
-        Failure: one does.
+        Failure: one runs, and is not ours to stop.
     """
     running = find_running(home)
     if running is not None:
         raise Failure(
             f"a pipeline is running in {home} (process {running.pid}, {running.url}); stop it first"
         )
+    left = _announced(home)
+    if left is not None:
+        from cli.leftovers import end_hosts
+
+        end_hosts(left.host_pids, not_before=left.pid_created_at)
+        (home / RUNTIME_FILE).unlink(missing_ok=True)

@@ -24,9 +24,12 @@ def demo(
     from cli.demo.playing import Wanted, play
     from cli.demo.summary import as_json as plain
     from cli.demo.summary import show
-    from cli.output import show_json
+    from cli.output import Failure, show_json
 
-    story = asyncio.run(play(Wanted(home=home, claims=claims, seed=seed, hosts=hosts)))
+    try:
+        story = asyncio.run(play(Wanted(home=home, claims=claims, seed=seed, hosts=hosts)))
+    except asyncio.CancelledError as exc:
+        raise Failure("told to stop; nothing is left running") from exc
     if as_json:
         show_json(plain(story))
     else:

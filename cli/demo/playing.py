@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from cli.demo.sample_files import sample_files
 from cli.demo.senders import set_up
 from cli.demo.summary import Story
 from cli.hints import EXAMPLE, command
+from cli.leftovers import end_postgres
 from cli.options import DEFAULT_HOME
 from cli.output import Failure, tell
-from cli.workspace import Workspace, refuse_second
+from cli.workspace import Workspace, make_way
 from local.sample_month import SampleDelivery, SampleMonth, sample_month
 from shared.adapters.postgres.engine import database_errors
 
@@ -51,6 +53,7 @@ async def play(wanted: Wanted) -> Story:
         TransientError: the database went away.
     """
     began_s = time.perf_counter()
+    _stop_on_sigterm()
     empty(wanted.home)
     month = sample_month(_first_day(datetime.now(UTC).date()), seed=wanted.seed, claims=wanted.claims)
     files, counts = sample_files(month.deliveries[0].at)
@@ -74,16 +77,24 @@ async def play(wanted: Wanted) -> Story:
     )
 
 
+def _stop_on_sigterm() -> None:
+    """Let SIGTERM end the demo as Ctrl-C does: what was started is stopped."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
 def empty(home: Path) -> None:
     """Make the folder empty and mark it as a demo's.
 
     Raises:
         Failure: a pipeline runs on it, or somebody else's things are in it.
     """
-    refuse_second(home)
+    make_way(home)
     if home != DEFAULT_HOME and home.exists() and any(home.iterdir()) and not (home / MARK).exists():
         raise Failure(f"{home} is not empty, and no demo made it: name another --home")
     if home.exists():
+        end_postgres(home)
         shutil.rmtree(home)
     home.mkdir(parents=True)
     (home / MARK).write_text(json.dumps({"made_by": "upstream demo"}) + "\n")
@@ -107,7 +118,8 @@ async def _posted(
     async def settled() -> None:
         await _settled(running, workspace)
 
-    with running.announced(), shown(len(deliveries)) as posted:
+    running.announce(ready=True)
+    with shown(len(deliveries)) as posted:
         replies = await Poster(running.runtime.url, senders, settled, posted).play(deliveries)
     return replies, time.perf_counter() - began_s
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
-from cli.workspace import Running, announced, find_running
+from cli.workspace import Running, announce, find_running, withdraw
 from shared.runtime.settings import to_environment
 from shared.runtime.signatures import sign
 
@@ -55,8 +56,9 @@ def upstream(pipeline: "Pipeline") -> Iterator[Upstream]:
     runtime = pipeline.threaded.runtime
     home = runtime.settings.home
     environment = to_environment(runtime.settings)
-    with announced(home, url=runtime.url, host_pids=runtime.host_pids(), environment=environment):
-        yield Upstream(home)
+    announce(home, url=runtime.url, host_pids=runtime.host_pids(), environment=environment, ready=True)
+    yield Upstream(home)
+    withdraw(home)
 
 
 def name() -> str:
@@ -243,7 +245,7 @@ def test_serve_runs_the_pipeline_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert "Nothing is left running" in out
     assert find_running(home) is None
     assert not (home / "runtime.json").exists()
-    assert not [pid for pid in running.host_pids if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in running.host_pids if psutil.pid_exists(pid)]
     assert upstream.json("connections", "list")  # what was stored stays
 
 

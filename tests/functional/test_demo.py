@@ -3,9 +3,12 @@
 import json
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 UPSTREAM = str(Path(sys.executable).with_name("upstream"))
@@ -63,11 +66,32 @@ def test_what_it_says_to_try_next_works_afterwards(summary: dict[str, Any]) -> N
     assert "notification" in run(*trace.split()[1:]).stdout
 
 
-def test_it_starts_afresh_each_time(summary: dict[str, Any], home: Path) -> None:
+def test_it_starts_afresh_even_where_one_was_killed(summary: dict[str, Any], home: Path) -> None:
     (home / "left-over").write_text("")
+    killed = subprocess.Popen(
+        [UPSTREAM, "demo", "--hosts", "1", "--home", str(home)], stderr=subprocess.DEVNULL
+    )
+    orphans = await_hosts(home)
+    killed.kill()
+    killed.wait()
     done = run("demo", "--claims", "60", "--hosts", "1", "--home", str(home))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "counts are what the data implies" in done.stdout
     assert not (home / "left-over").exists()
     assert not (home / "runtime.json").exists()
+    assert not any(alive(pid) for pid in orphans)
     assert summary["ok"]
+
+
+def await_hosts(home: Path) -> list[int]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(FileNotFoundError):
+            pids: list[int] = json.loads((home / "runtime.json").read_text())["host_pids"]
+            return pids
+        time.sleep(0.05)
+    pytest.fail("the demo did not start")
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
