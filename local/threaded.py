@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import uvloop
+
 from local.runtime import LocalRuntime
 
 T = TypeVar("T")
@@ -18,7 +20,7 @@ class ThreadedRuntime:
     def __init__(self, runtime: LocalRuntime) -> None:
         """runtime: not entered yet."""
         self.runtime = runtime
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="local-runtime", daemon=True)
 
     def __enter__(self) -> Self:

@@ -10,6 +10,7 @@ Runtime = Literal["embedded", "emulators", "gcp"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
 MAX_BODY_BYTES = 8 * 1024 * 1024  # Pub/Sub takes 10 MB a message, attributes and all
+BODY_TIMEOUT_S = 30.0  # 8 MiB at 280 KB/s
 SIGNATURE_TOLERANCE_S = 300
 KEY_TTL_S = 24 * 3600
 CONNECTION_CACHE_S = 60.0
@@ -37,7 +38,7 @@ class Settings:
     database_iam_login: bool = True
     database_private_ip: bool = True
     local_database_name: str = "upstream_local"
-    pool_size: int = 8
+    pool_size: int = 4
     smtp_host: str = ""
     smtp_port: int = 25
     smtp_sender: str = "upstream@localhost"
