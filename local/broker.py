@@ -99,7 +99,16 @@ class Broker:
         return bool(self._tasks)
 
     async def run(self) -> None:
-        """Pull and push for ever. While the broker is away, wait for it."""
+        """Pull and push until cancelled. While the broker is away, wait for it."""
+        try:
+            await self._run()
+        finally:
+            under_way = [*self._tasks]
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _run(self) -> None:
         while True:
             wanted = {
                 name: self._max_in_flight - n

@@ -32,6 +32,11 @@ class Retry:
         return float(min(self.maximum_backoff_s, self.minimum_backoff_s * 2.0 ** min(attempt - 1, 30)))
 
 
+def topics() -> list[str]:
+    """Return every declared topic."""
+    return list(json.loads(TOPICS.read_text())["topics"])
+
+
 def subscriptions() -> list[Subscription]:
     """Return every declared subscription."""
     declared = json.loads(TOPICS.read_text())
