@@ -12,8 +12,8 @@ from shared.runtime.http import health
 @functions_framework.aio.http
 async def record_dead_letter(request: Request) -> Response:
     """Acknowledge once the letter is stored. A letter that cannot be stored comes back: there is nowhere else to go."""
-    if request.method == "GET":
-        return await health(request.url.path, app().checks())
+    if request.method != "POST":
+        return await health(request, app().checks())
     from shared.handlers.record_dead_letter import record_dead_letter as handler
 
     return await deliver(

@@ -1,6 +1,7 @@
-"""`POST /v1/webhooks/{provider}/{connection_id}`: takes a payer's delivery."""
+"""`POST /v1/webhooks/{provider}/{connection_id}`: takes a payer's delivery. `schemas/openapi.json` has every reply."""
 
 import os
+import re
 import time
 from typing import Final
 
@@ -21,7 +22,7 @@ from shared.handlers.accept_webhook import (
 )
 from shared.runtime.bootstrap import app
 from shared.runtime.errors import PoisonError, UpstreamError
-from shared.runtime.http import bounded_body, health, json_reply, problem
+from shared.runtime.http import bounded_body, health, json_reply, path_of, problem
 from shared.runtime.log import where
 from shared.runtime.outcomes import code_of, consequence
 
@@ -36,55 +37,68 @@ MEDIA_TYPES: Final = frozenset(
         "application/octet-stream",
     }
 )
+MAX_CONTENT_TYPE: Final = 200
 PATH_PARTS: Final = 4
+TRACE_PARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 log = structlog.get_logger()
 
 
 @functions_framework.aio.http
 async def receive_webhook(request: Request) -> Response:
     """Reply 202 once the event is durable, 200 if it was before, else a problem."""
-    if "/_health/" in request.url.path:
-        return await health(request.url.path, app().checks(database=False, keys=True))
     started = time.perf_counter()
-    ingress = app().ingress
     try:
-        delivery = await _delivery(request)
+        path = path_of(request)
+        if path.startswith("/_health/"):
+            return await health(request, app().checks(database=False, keys=True))
+        ingress = app().ingress
+        delivery = await _delivery(request, path)
         accepted = await accept_webhook(delivery, ingress=ingress)
     except Exception as exc:  # noqa: BLE001 - the entry point: every error ends here, as the table says
         return _refused(exc, started)
     return _accepted(accepted, delivery, ingress, started)
 
 
-async def _delivery(request: Request) -> RawDelivery:
+async def _delivery(request: Request, path: str) -> RawDelivery:
     """Read a request. Everything refused here is refused alike to everyone, whoever signed.
 
     Raises:
         PoisonError: wrong path, method, media type or size.
+        TransientError: the body came too slowly.
     """
-    parts = request.url.path.strip("/").split("/")
+    parts = path.split("/")[1:]
     if len(parts) != PATH_PARTS or parts[:2] != ["v1", "webhooks"]:
         raise PoisonError("not_found")
     if request.method != "POST":
         raise PoisonError("method_not_allowed")
     headers = request.headers
-    content_type = headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() not in MEDIA_TYPES or len(content_type) > 200:  # noqa: PLR2004
-        raise PoisonError("unsupported_media_type")
-    if headers.get("content-encoding", "identity") != "identity":
+    if any(encoding.strip().lower() != "identity" for encoding in headers.getlist("content-encoding")):
         raise PoisonError("unsupported_media_type", "a compressed body")
     return RawDelivery(
         provider=parts[2],
         connection_id=parts[3],
         headers=headers,
+        content_type=_content_type(headers.get("content-type", "")),
         body=await bounded_body(request),
-        content_type=content_type,
         trace_parent=_trace_parent(headers.get("traceparent", "")),
     )
 
 
+def _content_type(sent: str) -> str:
+    """Return the content type as sent: it becomes an attribute, and a header again at every hop.
+
+    Raises:
+        PoisonError: not one that we read, or not printable ASCII.
+    """
+    known = sent.partition(";")[0].strip().lower() in MEDIA_TYPES
+    if not known or len(sent) > MAX_CONTENT_TYPE or not sent.isascii() or not sent.isprintable():
+        raise PoisonError("unsupported_media_type")
+    return sent
+
+
 def _trace_parent(sent: str) -> str:
     """Return the sender's trace context if it is one, else a new one. Source: W3C Trace Context, "traceparent"."""
-    if len(sent) == 55 and sent.isascii() and trace_id(sent) and sent.startswith("00-"):  # noqa: PLR2004 - fixed width
+    if TRACE_PARENT.fullmatch(sent):
         return sent
     return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
 
@@ -114,28 +128,27 @@ async def _settle(accepted: Accepted, ingress: Ingress) -> None:
     """Mark the key accepted after the reply is out; if that fails, a retry is taken again and its copy dropped."""
     try:
         await settle_accepted(accepted, ingress=ingress)
-    except UpstreamError as exc:
-        log.warning(
-            "webhook.not_settled", function="receive_webhook", event_id=str(accepted.event_id), code=exc.code
-        )
+    except Exception as exc:  # noqa: BLE001 - the entry point's other end: the reply is out, only the log is left
+        _log(exc, "webhook.not_settled", event_id=str(accepted.event_id))
 
 
 def _refused(error: Exception, started: float) -> Response:
-    fate = consequence(error)
-    members: dict[str, object] = {
-        "code": code_of(error),
-        "status": fate.http_status,
-        "error": type(error).__name__,
-    }
-    if not isinstance(error, UpstreamError):
-        members["stack"] = where(error)
-    level = (
-        "warning" if isinstance(error, UpstreamError) else "critical"
-    )  # a payer's mistake is not our error
-    getattr(log, level)(
+    _log(
+        error,
         "webhook.refused",
-        function="receive_webhook",
+        status=consequence(error).http_status,
         duration_ms=round((time.perf_counter() - started) * 1000, 2),
-        **members,
     )
-    return problem(error, headers=error.allowance.headers() if isinstance(error, RateLimitedError) else None)
+    if isinstance(error, RateLimitedError):
+        return problem(error, headers=error.allowance.headers())
+    allowed = code_of(error) == "method_not_allowed"
+    return problem(error, headers={"Allow": "POST"} if allowed else None)
+
+
+def _log(error: Exception, line: str, **members: object) -> None:
+    """Write one line: a warning for what we expect of senders and stores, louder with its place for our bugs."""
+    members |= {"function": "receive_webhook", "code": code_of(error), "error": type(error).__name__}
+    if isinstance(error, UpstreamError):
+        log.warning(line, **members)
+    else:
+        log.critical(line, stack=where(error), **members)

@@ -60,8 +60,8 @@ async def consume(
     checks: Mapping[CheckName, Check | None],
 ) -> Response:
     """Answer a push or a health check. 2xx acknowledges; anything else brings the message back after a back-off."""
-    if request.method == "GET":
-        return await health(request.url.path, checks)
+    if request.method != "POST":
+        return await health(request, checks)
     return await deliver(
         request,
         lambda body, headers: handle(as_asked(from_headers(headers, body), consumer=consumer)),

@@ -9,9 +9,9 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from shared.runtime.errors import ErrorCode, PoisonError, TransientError, UpstreamError
-from shared.runtime.outcomes import code_of, consequence
-from shared.runtime.settings import HEALTH_TIMEOUT_S, MAX_BODY_BYTES
+from shared.runtime.errors import ErrorCode, PoisonError, TransientError
+from shared.runtime.outcomes import code_of, consequence, told_code
+from shared.runtime.settings import BODY_TIMEOUT_S, HEALTH_TIMEOUT_S, MAX_BODY_BYTES
 
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
@@ -21,11 +21,14 @@ CheckName = Literal["database", "idempotency_store", "broker"]
 Check = Callable[[], Awaitable[None]]
 
 
-async def bounded_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
+async def bounded_body(
+    request: Request, *, limit: int = MAX_BODY_BYTES, within_s: float = BODY_TIMEOUT_S
+) -> bytes:
     """Return the body, having read no more than `limit` bytes and a chunk.
 
     Raises:
         PoisonError: larger than `limit` (`payload_too_large`), or cut off by the sender (`bad_request`).
+        TransientError: not all there `within_s` (`timeout`): a stalled sender holds neither memory nor a place.
     """
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
@@ -33,13 +36,16 @@ async def bounded_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> byte
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise PoisonError("payload_too_large")
-            chunks.append(chunk)
+        async with asyncio.timeout(within_s):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise PoisonError("payload_too_large")
+                chunks.append(chunk)
     except ClientDisconnect as exc:
         raise PoisonError("bad_request", "the body was cut off") from exc
+    except TimeoutError as exc:
+        raise TransientError("timeout", "the body came too slowly") from exc
     return b"".join(chunks)
 
 
@@ -51,11 +57,11 @@ def json_reply(
 
 
 def problem(error: BaseException, *, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the problem reply for an error: its stable code, and nothing of its cause.
+    """Return the problem reply for an error: a stable code that the sender can act on, and nothing of its cause.
 
     Source: RFC 9457, "Members of a Problem Details Object".
     """
-    status, code = consequence(error).http_status, code_of(error)
+    status, code = consequence(error).http_status, told_code(error)
     extra = dict(headers or {})
     if status == HTTPStatus.UNAUTHORIZED:
         extra["WWW-Authenticate"] = "Signature"
@@ -70,20 +76,28 @@ def problem(error: BaseException, *, headers: Mapping[str, str] | None = None) -
     return Response(orjson.dumps(content), status_code=status, headers=extra, media_type=PROBLEM)
 
 
-def refusal(code: ErrorCode) -> Response:
+def refusal(code: ErrorCode, headers: Mapping[str, str] | None = None) -> Response:
     """Return the problem reply for a code alone."""
-    return problem(PoisonError(code))
+    return problem(PoisonError(code), headers=headers)
 
 
-async def health(path: str, checks: Mapping[CheckName, Check | None]) -> Response:
+def path_of(request: Request) -> str:
+    """Return the decoded path with one slash before it and none after. `request.url` raises on a query not in UTF-8."""
+    return "/" + str(request.scope["path"]).strip("/")
+
+
+async def health(request: Request, checks: Mapping[CheckName, Check | None]) -> Response:
     """Answer `/_health/live` and `/_health/ready`. A check of None is a part that this function does not use.
 
     Ready runs all checks at once, each within its bound, so the reply takes no longer than the slowest of them.
     """
-    if path.endswith("/_health/live"):
-        return json_reply(200, {"status": "live"})
-    if not path.endswith("/_health/ready"):
+    path = path_of(request)
+    if path not in ("/_health/live", "/_health/ready"):
         return refusal("not_found")
+    if request.method not in ("GET", "HEAD"):
+        return refusal("method_not_allowed", {"Allow": "GET, HEAD"})
+    if path == "/_health/live":
+        return json_reply(200, {"status": "live"})
     names = list(checks)
     answers = await asyncio.gather(*(_answer(checks[name]) for name in names))
     found = dict(zip(names, answers, strict=True))
@@ -99,6 +113,6 @@ async def _answer(check: Check | None) -> str:
             await check()
     except TimeoutError:
         return "timeout"
-    except UpstreamError as exc:
-        return exc.code
+    except Exception as exc:  # noqa: BLE001 - a check's entry point: whatever it raises, its part is not ready
+        return code_of(exc)
     return "ok"

@@ -20,6 +20,7 @@ MessageFate = Literal["ack", "nack", "dead_letter"]
 KeyFate = Literal["released", "settled_failed", "untouched", "unknown"]
 LogLevel = Literal["warning", "info", "error", "critical"]
 
+# Every code that a sender is told, and its status: `schemas/openapi.json` says the same.
 STATUS_BY_CODE: dict[ErrorCode, int] = {
     "bad_request": 400,
     "invalid_signature": 401,
@@ -30,7 +31,10 @@ STATUS_BY_CODE: dict[ErrorCode, int] = {
     "unsupported_media_type": 415,
     "key_reused": 422,
     "rate_limited": 429,
+    "unhandled": 500,
+    "unavailable": 503,
 }
+CODE_BY_STATUS: dict[int, ErrorCode] = {400: "bad_request", 500: "unhandled", 503: "unavailable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +66,9 @@ def consequence(error: BaseException, *, committing: bool = False) -> Consequenc
 def code_of(error: BaseException) -> ErrorCode:
     """Return the stable code of any error; what is not ours is `unhandled`."""
     return error.code if isinstance(error, UpstreamError) else "unhandled"
+
+
+def told_code(error: BaseException) -> ErrorCode:
+    """Return the code that a sender is told: what only we see becomes the code that every such status has."""
+    code, status = code_of(error), consequence(error).http_status
+    return code if STATUS_BY_CODE.get(code) == status else CODE_BY_STATUS.get(status, code)
