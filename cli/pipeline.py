@@ -49,7 +49,7 @@ class Pipeline:
             self.settings.home,
             url=self.runtime.url,
             host_pids=self.runtime.host_pids(),
-            environment=to_environment(self.settings),
+            environment=to_environment(self.settings) | _emulators(),
             ready=ready,
         )
 
@@ -91,9 +91,7 @@ async def _receiving(home: Path) -> AsyncIterator[Sinks]:
 
 
 def _runtime(wanted: Wanted, sinks: Sinks) -> LocalRuntime:
-    if wanted.runtime == "emulators":
-        raise Failure("the emulators' runtime is not part of this build")
-    return LocalRuntime(
+    return _runtime_class(wanted)(
         _settings(wanted, sinks),
         port=wanted.port,
         hosts=wanted.hosts,
@@ -101,6 +99,15 @@ def _runtime(wanted: Wanted, sinks: Sinks) -> LocalRuntime:
         faults=wanted.faults,
         log_file=wanted.home / LOG_FILE,
     )
+
+
+def _runtime_class(wanted: Wanted) -> type[LocalRuntime]:
+    if wanted.runtime == "embedded":
+        return LocalRuntime
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it remarks on every process that we start
+    from local.emulated import EmulatedRuntime  # slow to import: Google's clients
+
+    return EmulatedRuntime
 
 
 def _settings(wanted: Wanted, sinks: Sinks) -> Settings:
@@ -111,9 +118,14 @@ def _settings(wanted: Wanted, sinks: Sinks) -> Settings:
     return replace(settings, smtp_host="127.0.0.1", smtp_port=sinks.smtp_port)
 
 
+def _emulators() -> dict[str, str]:
+    """Return the variables by which Google's clients find the emulators, where they are in use."""
+    return {name: value for name, value in os.environ.items() if name.endswith("_EMULATOR_HOST")}
+
+
 def _why(error: Exception, wanted: Wanted) -> str:
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return f"port {wanted.port} is in use; choose another with --port (0 picks a free one)"
-    if isinstance(error, RuntimeError):
+    if type(error) is RuntimeError:  # a function process; what the emulators' own error says is enough
         return f"{error}: {wanted.home / LOG_FILE}"
     return str(error)

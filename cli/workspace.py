@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from shared.runtime.bootstrap import App
 
 RUNTIME_FILE: Final = "runtime.json"
+START_TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def opened(home: Path, *, create: bool = False) -> Iterator[Workspace]:
         Failure: there is none.
     """
     with ExitStack() as stack:
-        running = find_running(home)
+        running = _await_ready(home)
         workspace = Workspace(_settings(home, running, stack, create=create), running)
         stack.callback(workspace.close)
         yield workspace
@@ -143,6 +145,14 @@ def _settings(home: Path, running: Running | None, stack: ExitStack, *, create: 
 
     postgres = stack.enter_context(LocalPostgres(home))
     return postgres.prepare(Settings(home=home.absolute()))
+
+
+def _await_ready(home: Path) -> Running | None:
+    """Return the pipeline that runs on a folder, once it is set up, or None."""
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while (running := _alive(home)) is not None and not running.ready and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    return running
 
 
 def find_running(home: Path) -> Running | None:
