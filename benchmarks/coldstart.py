@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -108,7 +109,7 @@ CLAIM = {
 }  # fmt: skip
 TOLD = {"title": "T", "severity": "info", "channels": [], "text": "", "event_id": str(uuid4()), "facts": {}}
 
-REQUESTS = {
+REQUESTS: dict[str, Callable[[Target], dict[str, object]]] = {
     "receive_webhook": _delivery,
     "process_webhook": lambda t: _pushed(t, "webhook.received", remittance(int(time.time() * 1000))),
     "apply_rules": lambda t: _pushed(t, "claim.denied", json.dumps(CLAIM).encode()),

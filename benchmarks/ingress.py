@@ -23,8 +23,8 @@ def main() -> None:
     rounds, count = (1, 300) if given.quick else (5, 2_000)
     with ExitStack() as stack:
         targets = [stack.enter_context(hosted("empty")), stack.enter_context(hosted("memory"))]
-        targets.append(stack.enter_context(embedded(broker=False)))
-        targets += stack.enter_context(emulators(broker=False))
+        targets.append(stack.enter_context(embedded(ingress_only=True)))
+        targets += stack.enter_context(emulators())
         measured = _measure(targets, rounds, count)
     report("ingress", _figures(measured), given.json, title="Ingress (one function process, two cores)")
 

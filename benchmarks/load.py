@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 
@@ -85,7 +86,7 @@ async def closed_loop(port: int, requests: Sequence[bytes], *, concurrency: int)
     finished = [asyncio.Event() for _ in range(concurrency)]
     started = time.perf_counter()
     for done in finished:
-        await loop.create_connection(lambda done=done: _Caller(shared, measured, done), "127.0.0.1", port)
+        await loop.create_connection(partial(_Caller, shared, measured, done), "127.0.0.1", port)
     await asyncio.gather(*(done.wait() for done in finished))
     measured.elapsed_s = time.perf_counter() - started
     return measured

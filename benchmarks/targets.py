@@ -1,11 +1,13 @@
 """What the benchmarks measure: running servers, with connections to send to, that end with the benchmark."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ from sqlalchemy import text
 
 from benchmarks.load import request
 from benchmarks.payloads import CONNECTION, SECRET
+from local.emulated import EmulatedRuntime
 from local.runtime import LocalRuntime, listen
 from local.threaded import ThreadedRuntime
 from shared.adapters.embedded.secrets import FileSecretStore
@@ -84,11 +87,40 @@ def hosted(name: Literal["empty", "memory"]) -> Iterator[Target]:
 
 
 @contextmanager
-def embedded(*, hosts: int = 1, name: str = "embedded") -> Iterator[Target]:
-    """Serve the whole pipeline, with a customer and a connection to send to."""
+def embedded(*, hosts: int = 1, ingress_only: bool = False) -> Iterator[Target]:
+    """Serve the embedded pipeline. ingress_only: nobody takes the messages, so that only taking them in is measured."""
+    kind = _EmbeddedIngress if ingress_only else LocalRuntime
+    with _served(kind, "embedded", hosts) as target:
+        yield target
+
+
+@contextmanager
+def emulators() -> Iterator[list[Target]]:
+    """Serve ingress on Google's emulators; an empty list where they are not installed, unless CI requires them."""
+    if shutil.which("gcloud") is None:
+        if os.environ.get("CI") == "true":
+            raise RuntimeError("Google's emulators are not installed")
+        yield []
+        return
+    with _served(_EmulatedIngress, "emulators", 1) as target:
+        yield [target]
+
+
+class _EmbeddedIngress(LocalRuntime):
+    async def _start_broker(self, stack: AsyncExitStack) -> None:
+        """Leave the messages where they are."""
+
+
+class _EmulatedIngress(EmulatedRuntime):
+    async def _start_broker(self, stack: AsyncExitStack) -> None:
+        """Leave the messages where they are."""
+
+
+@contextmanager
+def _served(kind: type[LocalRuntime], name: str, hosts: int) -> Iterator[Target]:
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="upstream-bench-")))
-        runtime = LocalRuntime(Settings(home=home), hosts=hosts, log_file=home / "functions.log")
+        runtime = kind(Settings(home=home), hosts=hosts, log_file=home / "functions.log")
         yield _with_connection(name, stack.enter_context(ThreadedRuntime(runtime)))
 
 
