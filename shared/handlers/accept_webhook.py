@@ -27,6 +27,7 @@ CONSUMER: Final = "receive_webhook"
 SECRET_RETRY_S: Final = (
     10.0  # a failed signature rereads secrets at most this often: a rotation needs no restart
 )
+SecretKey = tuple[UUID, str]
 NOBODY: Final = Connection(
     id=UUID(int=0),
     customer_id=UUID(int=0),
@@ -74,10 +75,14 @@ class RateLimitedError(TransientError):
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """What accepting needs of the world. monotonic_s: a clock that never steps, for rates."""
+    """What accepting needs of the world. monotonic_s: a clock that never steps, for rates.
+
+    secrets: by the connection that was asked for as well as by name. All unknown connections share one secret's name;
+    remembered by name alone, it would be read less often than a known connection's, and a sender could time that.
+    """
 
     connections: Cached[UUID, Connection | None]
-    secrets: Cached[str, tuple[str, ...]]
+    secrets: Cached[SecretKey, tuple[str, ...]]
     limiter: RateLimiter
     keys: IdempotencyStore
     publisher: Publisher
@@ -131,29 +136,36 @@ async def settle_accepted(accepted: Accepted, *, ingress: Ingress) -> None:
 
 async def _authenticate(delivery: RawDelivery, ingress: Ingress) -> tuple[Connection, str]:
     """Return the connection and delivery id of a signed delivery; nobody's goes the same way to the same refusal."""
-    known = await _find(delivery, ingress)
+    asked = _asked(delivery)
+    known = await _find(asked, delivery.provider, ingress)
     connection = known or NOBODY
+    secret = (asked, connection.secret_name)
     now = ingress.clock()
     try:
-        secrets = await ingress.secrets.get(connection.secret_name)
+        secrets = await ingress.secrets.get(secret)
         return connection, verify(
             connection.scheme, delivery.headers, delivery.body, secrets if known else (), now
         )
     except PoisonError as exc:
         if exc.code != "invalid_signature":
             raise
-    secrets = await ingress.secrets.get(connection.secret_name, newer_than_s=SECRET_RETRY_S)
+    secrets = await ingress.secrets.get(secret, newer_than_s=SECRET_RETRY_S)
     return connection, verify(
         connection.scheme, delivery.headers, delivery.body, secrets if known else (), now
     )
 
 
-async def _find(delivery: RawDelivery, ingress: Ingress) -> Connection | None:
+def _asked(delivery: RawDelivery) -> UUID:
+    """Return the connection that the path names; for what is no id, nobody's, which goes the same way."""
     try:
-        connection = await ingress.connections.get(UUID(delivery.connection_id))
+        return UUID(delivery.connection_id)
     except ValueError:
-        return None
-    if connection is None or not connection.enabled or connection.provider != delivery.provider:
+        return NOBODY.id
+
+
+async def _find(asked: UUID, provider: str, ingress: Ingress) -> Connection | None:
+    connection = await ingress.connections.get(asked)
+    if connection is None or not connection.enabled or connection.provider != provider:
         return None
     return connection
 

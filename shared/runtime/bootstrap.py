@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from shared.adapters.notifiers.reach import Reach
-    from shared.handlers.accept_webhook import Ingress
+    from shared.handlers.accept_webhook import Ingress, SecretKey
     from shared.handlers.rule_book import RuleBook
     from shared.ports.connections import Connection, ConnectionRegistry
     from shared.ports.idempotency import IdempotencyStore
@@ -114,9 +114,11 @@ class App:
         return Cached(self.registry.get, ttl_s=CONNECTION_CACHE_S, now_s=time.monotonic)
 
     @cached_property
-    def secrets(self) -> "Cached[str, tuple[str, ...]]":
+    def secrets(self) -> "Cached[SecretKey, tuple[str, ...]]":
         """Secrets, five minutes old at most."""
-        return Cached(self.secret_store.versions, ttl_s=SECRET_CACHE_S, now_s=time.monotonic)
+        return Cached(
+            lambda key: self.secret_store.versions(key[1]), ttl_s=SECRET_CACHE_S, now_s=time.monotonic
+        )
 
     @cached_property
     def ingress(self) -> "Ingress":

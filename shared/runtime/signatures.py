@@ -30,7 +30,7 @@ from shared.runtime.errors import PoisonError
 from shared.runtime.settings import SIGNATURE_TOLERANCE_S
 
 MAX_SIGNATURES: Final = 16  # a rotation needs two; a list of a thousand must not cost a thousand comparisons
-MIN_KEYS_TRIED: Final = 2  # no, one or two secrets (none, normal, rotating): a refusal takes the same time
+MIN_KEYS_TRIED: Final = 3  # none to three secrets, all that a store returns: a refusal takes the same time
 DECOY_SECRET: Final = "whsec_" + "A" * 43 + "="
 
 _DELIVERY_ID: Final = re.compile(r"[!-\-/-~]{1,256}")  # visible ASCII without the full stop

@@ -5,11 +5,12 @@ The function is hosted by functions-framework as its deployment is; only the por
 
 import asyncio
 import gzip
+import hmac
 import json
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -30,9 +31,12 @@ from shared.adapters.memory import (
     InMemoryPublisher,
     InMemorySecretStore,
 )
+from shared.handlers.accept_webhook import Ingress, RawDelivery, accept_webhook
 from shared.ports.connections import Connection, Scheme
 from shared.runtime import bootstrap
-from shared.runtime.errors import TransientError
+from shared.runtime.cached import Cached
+from shared.runtime.errors import PoisonError, TransientError
+from shared.runtime.rate_limit import RateLimiter
 from shared.runtime.settings import MAX_BODY_BYTES, Settings
 from shared.runtime.signatures import sign
 from tests.documented import Reply, fault
@@ -78,6 +82,21 @@ class MemoryApp(bootstrap.App):
     @cached_property
     def secret_store(self) -> InMemorySecretStore:
         return InMemorySecretStore({c.secret_name: (SECRET,) for c in CONNECTIONS.values()})
+
+
+class Broken:
+    """A part with a bug, whose message quotes what it should not."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError("no claim of Jane Doe")
+
+
+def hosted() -> Callable[..., Any]:
+    """Return the application that serves the function where it is deployed."""
+    application: Callable[..., Any] = create_asgi_app_from_module(  # type: ignore[no-untyped-call]
+        "receive_webhook", str(Path(main.__file__)), "http", main, main.__spec__
+    )
+    return application
 
 
 @dataclass
@@ -137,6 +156,8 @@ class Sender:
         self.reads = 0
         await self.hosted(scope, receive, send)
         reply = assembled(sent)
+        if method == "HEAD":  # servers send no body then
+            reply = replace(reply, body=b"")
         assert fault(method, path, reply) is None, fault(method, path, reply)
         return reply
 
@@ -189,11 +210,8 @@ def raw(headers: Mapping[str, str]) -> list[Header]:
 def sender() -> Iterator[Sender]:
     app = MemoryApp()
     bootstrap.use(app)
-    hosted = create_asgi_app_from_module(  # type: ignore[no-untyped-call]
-        "receive_webhook", str(Path(main.__file__)), "http", main, main.__spec__
-    )
     with asyncio.Runner() as runner, capture_logs() as log:
-        yield Sender(app, runner, hosted, log)
+        yield Sender(app, runner, hosted(), log)
     bootstrap.use(None)
 
 
@@ -248,7 +266,7 @@ chunk_lists = st.lists(st.binary(max_size=100), max_size=5)
     chunks=chunk_lists,
     gives_up=st.booleans(),
 )
-@settings(max_examples=400)
+@settings(max_examples=300)
 def test_any_request_gets_a_documented_reply(
     sender: Sender,
     method: str,
@@ -531,3 +549,160 @@ def test_a_cause_that_only_we_see_is_told_as_unavailable(sender: Sender, failure
         sender.app.publisher.failure = None
     assert (reply.status, reply.code) == (503, "unavailable")
     assert sender.log[-1]["code"] == failure.code
+
+
+@pytest.mark.parametrize("part", ["ingress", "registry", "secret_store", "keys", "publisher"])
+@pytest.mark.parametrize("path", [address(STANDARD), "/_health/ready"])
+def test_a_bug_of_ours_is_one_line_without_the_payload_and_a_problem(
+    monkeypatch: pytest.MonkeyPatch, part: str, path: str
+) -> None:
+    app = MemoryApp()
+    app.__dict__[part] = Broken()
+    monkeypatch.setattr(bootstrap, "_app", app)
+    signed = raw({**sign("standard-webhooks", "d", b"{}", SECRET, NOW), "content-type": "text/plain"})
+    with asyncio.Runner() as runner, capture_logs() as log:
+        sender = Sender(app, runner, hosted(), log)
+        reply = sender.send(path, signed, [b"{}"], method="GET" if "_health" in path else "POST")
+        lines = list(log)
+        log.clear()
+    if "_health" in path:
+        assert reply.status == (503 if part in {"keys", "publisher"} else 200)
+        return
+    assert (reply.status, reply.code) == (500, "unhandled")
+    (line,) = lines
+    assert (line["event"], line["log_level"], line["error"]) == (
+        "webhook.refused",
+        "critical",
+        "RuntimeError",
+    )
+    assert "test_ingress_fuzz.py" in line["stack"]
+    assert "Jane" not in str(line)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), TransientError("claim_lost")])
+def test_a_key_that_is_not_settled_after_the_reply_is_one_line(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def settle(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sender.app.keys, "settle", settle)
+    assert sender.deliver(b"{}").status == 202
+    line = sender.log.pop()
+    assert (line["event"], line["error"]) == ("webhook.not_settled", type(error).__name__)
+
+
+# Who did not sign learns nothing, not even by the clock.
+
+GUARDED: Mapping[str, Connection] = {
+    "with one secret": STANDARD,
+    "while rotating": replace(STANDARD, id=UUID(int=11), secret_name="rotating"),
+    "with three secrets": replace(STANDARD, id=UUID(int=12), secret_name="three"),
+    "with none": replace(STANDARD, id=UUID(int=13), secret_name="none"),
+    "disabled": replace(STANDARD, id=UUID(int=14), enabled=False),
+    "of another provider": replace(STANDARD, id=UUID(int=15), provider="other"),
+}
+UNSIGNED: Mapping[str, Mapping[str, str]] = {
+    "no headers": {},
+    "a wrong signature": sign("standard-webhooks", "d-1", b"{}", "another", NOW),
+    "a stale one": sign("standard-webhooks", "d-1", b"{}", "another", NOW - timedelta(days=1)),
+    "a thousand": {"webhook-signature": " ".join(["v1," + "A" * 44] * 1000)},
+    "both schemes": sign("standard-webhooks", "d-1", b"{}", "x", NOW)
+    | sign("hmac-sha256-hex", "d-1", b"{}", "x", NOW),
+}
+
+
+@dataclass
+class Steps:
+    """Writes down each step that takes time: look-ups, digests by their length, comparisons by theirs."""
+
+    patch: pytest.MonkeyPatch
+    taken: list[tuple[object, ...]] = field(default_factory=list)
+    now_s: float = 1000.0
+
+    def __post_init__(self) -> None:
+        digest, compare = hmac.digest, hmac.compare_digest
+
+        def counted_digest(key: bytes, content: bytes, name: str) -> bytes:
+            self.taken.append(("digest", len(content)))
+            return digest(key, content, name)
+
+        def counted_compare(one: bytes, other: bytes) -> bool:
+            self.taken.append(("compare", len(one), len(other)))
+            return compare(one, other)
+
+        self.patch.setattr(hmac, "digest", counted_digest)
+        self.patch.setattr(hmac, "compare_digest", counted_compare)
+        registry = InMemoryConnectionRegistry(GUARDED.values())
+        names = {"secret-0": (SECRET,), "rotating": (SECRET, SECRET[:-2] + "A="), "three": (SECRET,) * 3}
+        secrets = InMemorySecretStore(names)
+        clock = partial(getattr, self, "now_s")
+        self.ingress = Ingress(
+            connections=Cached(self._noted("connection", registry.get), ttl_s=60, now_s=clock),
+            secrets=Cached(
+                self._noted("secret", lambda key: secrets.versions(key[1])), ttl_s=300, now_s=clock
+            ),
+            limiter=RateLimiter(),
+            keys=InMemoryIdempotencyStore(clock=lambda: NOW),
+            publisher=InMemoryPublisher(),
+            clock=lambda: NOW,
+            monotonic_s=clock,
+        )
+
+    def of(self, connection_id: str, headers: Mapping[str, str]) -> list[tuple[object, ...]]:
+        """Return the steps to one refusal."""
+        self.taken.clear()
+        delivery = RawDelivery(
+            provider="acme", connection_id=connection_id, headers=headers, body=b"{}", content_type="", trace_parent=""
+        )  # fmt: skip
+        with pytest.raises(PoisonError) as refused:
+            asyncio.run(accept_webhook(delivery, ingress=self.ingress))
+        assert refused.value.code == "invalid_signature"
+        return list(self.taken)
+
+    def _noted(self, name: str, look_up: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def noted(key: object) -> object:
+            self.taken.append((name,))
+            return look_up(key)
+
+        return noted
+
+
+@pytest.mark.parametrize("who", GUARDED)
+@pytest.mark.parametrize("headers", UNSIGNED.values(), ids=UNSIGNED)
+def test_unknown_and_known_connections_refuse_after_the_same_steps(
+    monkeypatch: pytest.MonkeyPatch, who: str, headers: Mapping[str, str]
+) -> None:
+    steps = Steps(monkeypatch)
+    known, unknown = str(GUARDED[who].id), str(UUID(int=99))
+    steps.of(str(UUID(int=98)), headers)  # somebody tried another unknown one just before
+    for wait_s in (0, 1, 9, 2, 45, 10, 300):
+        steps.now_s += wait_s
+        assert steps.of(known, headers) == steps.of(unknown, headers), wait_s
+
+
+def test_the_steps_are_look_ups_digests_and_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test above compares something: this is what."""
+    taken = Steps(monkeypatch).of(str(STANDARD.id), UNSIGNED["a wrong signature"])
+    assert taken[:2] == [("connection",), ("secret",)]
+    assert taken[2:] == [("digest", len("d-1.1772443800.{}")), ("compare", 44, 44)] * 3 * 2
+
+
+def test_a_connection_of_the_other_scheme_costs_as_many_digests(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps(monkeypatch)
+    hexadecimal = replace(STANDARD, id=UUID(int=20), scheme="hmac-sha256-hex")
+    steps.ingress = replace(
+        steps.ingress, connections=Cached(lambda _: hexadecimal, ttl_s=60, now_s=lambda: 0.0)
+    )
+    other = [step for step in steps.of(str(hexadecimal.id), UNSIGNED["both schemes"]) if step[0] == "digest"]
+    unknown = Steps(monkeypatch).of(str(UUID(int=99)), UNSIGNED["both schemes"])
+    assert other == [step for step in unknown if step[0] == "digest"]
+
+
+def test_what_is_no_id_is_refused_after_the_same_steps_as_an_unknown_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = Steps(monkeypatch)
+    for name in ("not-an-id", "0" * 31, "\x00", "é"):
+        steps.now_s += 1000
+        assert steps.of(name, {}) == steps.of(str(UUID(int=99)), {})
