@@ -14,7 +14,7 @@ MEMBERS = frozenset(
         "event", "severity", "timestamp", "function", "event_id", "event_type", "parent_id", "customer_id",
         "connection_id", "provider", "trace_id", "subscription", "attempt", "duration_ms", "decision", "code",
         "place", "status", "count", "error", "stack", "rule_id", "rule_version", "action_id", "channel_id",
-        "check", "runtime", "port", "pid", "topic",
+        "check", "runtime", "port", "pid", "topic", "library",
     }
 )  # fmt: skip
 
@@ -34,8 +34,24 @@ def _severity(_: object, method: str, line: MutableMapping[str, Any]) -> Mutable
     return line
 
 
+class _Libraries(logging.Handler):
+    """Turns what a library logs into a line of ours, without its text, which may quote a payload.
+
+    SQLAlchemy's pool is one: losing the server, it logs the whole chain of errors, statement and all.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say which library said something, how loudly, and which error it was about."""
+        members: dict[str, object] = {"library": record.name, "place": f"{record.filename}:{record.lineno}"}
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            members |= {"error": type(error).__name__, "stack": where(error)}
+        method = record.levelname.lower() if record.levelname.lower() in SEVERITY else "warning"
+        getattr(structlog.get_logger(), method)("library.logged", **members)
+
+
 def configure(level: str = "info") -> None:
-    """Make structlog write JSON lines to standard output, as Cloud Logging reads them. Idempotent."""
+    """Make what we and libraries log JSON lines on standard output, as Cloud Logging reads them. Idempotent."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -48,6 +64,7 @@ def configure(level: str = "info") -> None:
         logger_factory=structlog.BytesLoggerFactory(file=sys.stdout.buffer),
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Libraries()], force=True)
 
 
 def where(error: BaseException) -> str:

@@ -60,6 +60,7 @@ def build_engine(
         pool_timeout=POOL_WAIT_S,
         pool_recycle=RECYCLE_S,
         pool_use_lifo=True,
+        hide_parameters=True,  # an error's text would quote them, and they hold what payers sent
     )
     event.listen(engine, "do_execute", _execute_prepared)
     return engine
