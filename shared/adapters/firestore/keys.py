@@ -117,8 +117,9 @@ def _token(owner: str, version_us: int) -> str:
 
 
 def _parts(token: str) -> tuple[str, int]:
+    """Return a token's owner and version; what is no token of ours names a version that no document has."""
     owner, _, version_us = token.partition(".")
-    return owner, int(version_us)
+    return owner, int(version_us) if version_us.isdecimal() else 1
 
 
 async def _within(answer: Awaitable[T]) -> T:
