@@ -84,17 +84,9 @@ def list_(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
         show_json([_described(connection, customer=name) for connection, name in rows])
         return
     show_table(
-        ["id", "customer", "provider", "scheme", "format", ">per minute", "enabled"],
+        ["id", "provider", "scheme", "format", ">a minute", "enabled", "customer"],
         [
-            (
-                c.id,
-                name,
-                c.provider,
-                c.scheme,
-                c.format,
-                c.rate_per_min,
-                "yes" if c.enabled else "no",
-            )
+            (c.id, c.provider, c.scheme, c.format, c.rate_per_min, "yes" if c.enabled else "no", name)
             for c, name in sorted(rows, key=lambda row: (row[1], row[0].provider))
         ],
     )
@@ -152,7 +144,7 @@ def _show_secret(connection: "Connection", secret: str, *, as_json: bool) -> Non
     out.print(f"connection  {connection.id}")
     out.print(f"POST to     {path_of(connection)}")
     out.print(f"signed by   {connection.scheme}")
-    out.print(f"secret      {secret}", markup=False)
+    out.print(f"secret      {secret}")
     out.print("Keep the secret now: it is not shown again. A running pipeline takes it within ten seconds.")
 
 

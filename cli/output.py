@@ -22,10 +22,10 @@ def show_json(value: object) -> None:
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Return where people read. Nothing is guessed to be a number or a path and coloured so."""
+    """Return where people read. Text is printed as it is: nothing in it is taken for a colour, a number or a path."""
     from rich.console import Console
 
-    out = Console(highlight=False, stderr=stderr, soft_wrap=True)
+    out = Console(highlight=False, markup=False, stderr=stderr, soft_wrap=True)
     if not out.is_terminal:
         out.width = WIDTH
     return out
@@ -38,14 +38,26 @@ def tell(text: str) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
-    """Print a table. Columns that begin with `>` are aligned to the right; the first one is never cut short."""
+    """Print a table. Columns that begin with `>` are aligned to the right; only the last one is broken into lines."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
     for at, column in enumerate(columns):
         justify: Literal["left", "right"] = "right" if column.startswith(">") else "left"
-        table.add_column(column.removeprefix(">"), justify=justify, no_wrap=at == 0, overflow="fold")
+        table.add_column(
+            column.removeprefix(">"), justify=justify, no_wrap=at < len(columns) - 1, overflow="fold"
+        )
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    console().print(table)
+    out = console()
+    # Rather a line that the terminal breaks than an id that is cut short.
+    out.width = max(out.width, min(WIDTH, out.measure(table, options=out.options.update(width=WIDTH)).maximum))
+    out.print(table)

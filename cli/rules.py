@@ -66,11 +66,11 @@ def list_(
         show_json([asdict(rule) for rule in stored])
         return
     show_table(
-        ["rule", ">version", "customer", "mode", "trigger", "in force", "applied", "by"],
+        ["rule", ">version", "mode", "trigger", "in force", "applied", "customer"],
         [
             (
-                *(r.rule_id, r.version, r.customer, r.mode, r.trigger, "yes" if r.active else "no"),
-                *(f"{r.applied_at:%Y-%m-%d %H:%M}", r.applied_by),
+                *(r.rule_id, r.version, r.mode, r.trigger, "yes" if r.active else "no"),
+                *(f"{r.applied_at:%Y-%m-%d}", r.customer),
             )
             for r in stored
         ],

@@ -27,10 +27,15 @@ def add_samples(workspace: "Workspace", sinks: "Sinks") -> Connection:
 
 
 def add_customer(workspace: "Workspace", name: str, sinks: "Sinks") -> "Customer":
-    """Return the customer, with the starter rules in force, told in all three ways. Its id follows from its name."""
+    """Return the customer; a new one has the starter rules and all three channels.
+
+    Its id follows from its name, so that it is the same in every demo.
+    """
     customer = workspace.desk.ensure_customer(name, new_id=_identity("customer", name))
-    add_starter_rules(workspace, customer)
-    add_channels(workspace, customer, sinks)
+    if not workspace.desk.rules(customer.id, retired=True):
+        add_starter_rules(workspace, customer)
+    if not customer.channels:
+        add_channels(workspace, customer, sinks)
     return customer
 
 

@@ -69,16 +69,16 @@ def show(story: Story) -> None:
     out.print(
         f"\n{story.total_s:.1f} s in all, {story.posting_s:.1f} s of it from first POST to last decision."
     )
-    out.print("\n[bold]Try next[/bold]\n")
+    out.print("\nTry next\n", style="bold")
     for line in story.try_next:
-        out.print(f"  {line}", markup=False)
+        out.print(f"  {line}")
 
 
 def show_checks(checks: Sequence[Check]) -> None:
     """Print which counts differ from what the data implies, if any."""
     broken = [check for check in checks if not check.kept]
     if not broken:
-        console().print(f"\n[green]All {len(checks)} counts are what the data implies.[/green]")
+        console().print(f"\nAll {len(checks)} counts are what the data implies.", style="green")
         return
     rows = [(c.name, c.how, c.expected, c.found) for c in broken]
     _table("These counts are not what the data implies", ["count", "", ">implied", ">found"], rows)
@@ -102,7 +102,7 @@ def latencies(story: Story) -> list[tuple[str, int, float, float]]:
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     console().print()
-    show_table(columns, rows, title=f"[bold]{title}[/bold]")
+    show_table(columns, rows, title=title)
 
 
 def _show_deliveries(story: Story) -> None:
@@ -170,10 +170,10 @@ _BY: Mapping[str, str] = {
 
 
 def _show_dead_letters(found: Found) -> None:
-    rows = [(row["code"], row["reason"], row["consumer"]) for row in found.facts["dead_letters"]]
-    _table("Dead letters: what could not be read, kept whole", ["code", "where and why", "by"], rows)
+    rows = [(row["code"], row["consumer"], row["reason"]) for row in found.facts["dead_letters"]]
+    _table("Dead letters: what could not be read, kept whole", ["code", "found by", "where and why"], rows)
 
 
 def _show_latencies(story: Story) -> None:
-    rows = [(hop, HOPS[hop], n, f"{p50:,.1f}", f"{p95:,.1f}") for hop, n, p50, p95 in latencies(story)]
-    _table("Time, a day's deliveries all at once", ["hop", "", ">n", ">p50 ms", ">p95 ms"], rows)
+    rows = [(hop, n, f"{p50:,.1f}", f"{p95:,.1f}", HOPS[hop]) for hop, n, p50, p95 in latencies(story)]
+    _table("Time, a day's deliveries all at once", ["hop", ">n", ">p50 ms", ">p95 ms", ""], rows)
