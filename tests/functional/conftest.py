@@ -62,7 +62,7 @@ class Pipeline:
         )
         return customer_id
 
-    def connection(self, customer_id: UUID | None = None, **changes: Any) -> Connection:
+    def connection(self, customer_id: UUID | None = None, **changes: Any) -> Connection:  # noqa: ANN401 - any field of a connection
         connection_id = uuid4()
         connection = replace(
             Connection(
@@ -90,7 +90,8 @@ class Pipeline:
             document=json.dumps(document),
         )
         self.execute(
-            "UPDATE customers SET rules_version = rules_version + 1 WHERE id = CAST(:id AS uuid)", id=str(customer_id)
+            "UPDATE customers SET rules_version = rules_version + 1 WHERE id = CAST(:id AS uuid)",
+            id=str(customer_id),
         )
 
     def send(

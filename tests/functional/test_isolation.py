@@ -80,9 +80,9 @@ def test_updates_do_not_reach_another_customers_rows(pipeline: "Pipeline") -> No
     with tenant(pipeline.app.engine, ours) as session:
         changed = session.exec_driver_sql("UPDATE claims SET paid_cents = 1").rowcount
     assert changed == 0
-    assert pipeline.rows("SELECT paid_cents FROM claims WHERE customer_id = CAST(:id AS uuid)", id=str(theirs)) == [
-        {"paid_cents": 0}
-    ]
+    assert pipeline.rows(
+        "SELECT paid_cents FROM claims WHERE customer_id = CAST(:id AS uuid)", id=str(theirs)
+    ) == [{"paid_cents": 0}]
 
 
 def test_a_transaction_without_a_customer_raises_rather_than_reads_as_empty(pipeline: "Pipeline") -> None:

@@ -20,7 +20,8 @@ INSERT INTO claims (id, customer_id, claim_number, payer_key, payer_name, charge
 INSERT INTO claim_payments (id, customer_id, claim_id, remittance_id, position, payer_key, payer_name, payer_id,
     payer_claim_number, provider_id, patient, procedures, modifiers, diagnoses, status, status_code, charge_cents,
     paid_cents, patient_cents)
-    SELECT gen_random_uuid(), CAST(:customer AS uuid), gen_random_uuid(), gen_random_uuid(), 0, '', '', '', '', '', '{}',
+    SELECT gen_random_uuid(), CAST(:customer AS uuid), gen_random_uuid(), gen_random_uuid(), 0, '', '', '', '', '',
+        '{}',
         '{}', '{}', '{}', 'paid', '1', 1, 1, 0 FROM generate_series(1, 20000);
 INSERT INTO claim_daily_stats SELECT CAST(:customer AS uuid), 'payer-' || mod(n, 40), (mod(n, 300))::text,
     date '2026-01-01' + n / 12000, 1, 0, 1, 1 FROM generate_series(1, 12000) n ON CONFLICT DO NOTHING;
@@ -48,7 +49,9 @@ def filled(pipeline: "Pipeline") -> UUID:
     for statement in FILL.split(";"):
         owner = pipeline.owner if statement.strip() == "ANALYZE" else pipeline.operator
         with owner.begin() as connection:
-            connection.execute(text(statement), {"customer": str(customer)} if ":customer" in statement else {})
+            connection.execute(
+                text(statement), {"customer": str(customer)} if ":customer" in statement else {}
+            )
     return customer
 
 
@@ -84,7 +87,8 @@ def test_no_lookup_of_an_event_reads_a_whole_table(
     given = {"customer_id": str(filled), **parameters}
     wanted = {key: value for key, value in given.items() if f":{key}" in statement.text}
     with tenant(pipeline.app.engine, filled) as connection:
-        connection.exec_driver_sql("SET LOCAL enable_seqscan = on")  # the planner is to choose, not to be told
+        # The planner is to choose, not to be told.
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = on")
         connection.exec_driver_sql("SET LOCAL plan_cache_mode = auto")
         plan = connection.execute(text(f"EXPLAIN {statement.text}"), wanted).scalars().all()
     scanned = [line for line in plan if "Seq Scan" in line]

@@ -57,7 +57,9 @@ LISTING = """
 SELECT id, customer_id, event_id, consumer, subscription, event_type, code, reason, attempts, trace_id, attributes
 FROM dead_letters WHERE customer_id = CAST(:c AS uuid)
 """
-EVENTS = "SELECT convert_from(data, 'UTF8') AS data, attributes FROM outbox WHERE customer_id = CAST(:c AS uuid)"
+EVENTS = (
+    "SELECT convert_from(data, 'UTF8') AS data, attributes FROM outbox WHERE customer_id = CAST(:c AS uuid)"
+)
 AUDIT = "SELECT * FROM executions WHERE customer_id = CAST(:c AS uuid)"
 
 
@@ -89,4 +91,12 @@ def test_every_log_line_is_json_with_what_an_engineer_needs(pipeline: "Pipeline"
     processed = [line for line in lines if line["event"] == "event.processed"]
     assert processed
     for line in processed:
-        assert {"event_id", "trace_id", "customer_id", "attempt", "duration_ms", "function", "severity"} <= line.keys()
+        assert {
+            "event_id",
+            "trace_id",
+            "customer_id",
+            "attempt",
+            "duration_ms",
+            "function",
+            "severity",
+        } <= line.keys()

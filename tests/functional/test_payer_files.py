@@ -1,4 +1,4 @@
-"""Every public payer file, sent as a payer would: good ones become rows and events, bad ones dead letters with a place."""
+"""Every public payer file, sent as a payer would: good ones become rows and events, bad ones dead letters."""
 
 import json
 import re

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared.ports.connections import Connection
 from shared.rules.documents import from_yaml
 from shared.rules.loader import PACKS
 
@@ -51,7 +52,7 @@ def receiver() -> Iterator[tuple[str, list[dict[str, str]]]]:
 
 
 @pytest.fixture
-def practice(pipeline: "Pipeline", receiver: tuple[str, list[dict[str, str]]]) -> Any:
+def practice(pipeline: "Pipeline", receiver: tuple[str, list[dict[str, str]]]) -> Connection:
     channel = {"id": "hook", "kind": "webhook", "target": receiver[0], "secret_name": "test-hook"}
     pipeline.app.secret_store.add_version("test-hook", "whsec_" + "H" * 43 + "=")  # type: ignore[attr-defined]
     customer = pipeline.customer("Practice", [channel])
@@ -60,11 +61,11 @@ def practice(pipeline: "Pipeline", receiver: tuple[str, list[dict[str, str]]]) -
     return pipeline.connection(customer)
 
 
-def of(pipeline: "Pipeline", statement: str, practice: Any) -> list[Any]:
+def of(pipeline: "Pipeline", statement: str, practice: Connection) -> list[Any]:
     return pipeline.rows(statement, c=str(practice.customer_id))
 
 
-def fired(pipeline: "Pipeline", practice: Any) -> dict[str, int]:
+def fired(pipeline: "Pipeline", practice: Connection) -> dict[str, int]:
     rows = of(
         pipeline,
         "SELECT rule_id, count(*) AS n FROM executions WHERE customer_id = CAST(:c AS uuid)"
@@ -75,7 +76,7 @@ def fired(pipeline: "Pipeline", practice: Any) -> dict[str, int]:
 
 
 def test_a_large_denial_raises_a_task_and_tells_the_customer_once(
-    pipeline: "Pipeline", practice: Any, receiver: tuple[str, list[dict[str, str]]]
+    pipeline: "Pipeline", practice: Connection, receiver: tuple[str, list[dict[str, str]]]
 ) -> None:
     body = advice("D1", "C1", "4", 900, 0, "CAS*CO*197*900~")
     event = pipeline.send(practice, body, delivery_id="one").body["event_id"]
@@ -107,7 +108,7 @@ def test_a_large_denial_raises_a_task_and_tells_the_customer_once(
     assert {part["fact"] for part in audit[0]["explanation"]} >= {"denial.amount_cents"}
 
 
-def test_three_denials_in_a_row_escalate(pipeline: "Pipeline", practice: Any) -> None:
+def test_three_denials_in_a_row_escalate(pipeline: "Pipeline", practice: Connection) -> None:
     for nth in range(4):
         pipeline.send(practice, advice(f"S{nth}", f"S{nth}", "4", 40, 0, "CAS*CO*16*40~"))
         assert pipeline.drained()
@@ -116,7 +117,9 @@ def test_three_denials_in_a_row_escalate(pipeline: "Pipeline", practice: Any) ->
     assert {(alert["severity"], alert["state"]) for alert in alerts} == {("critical", "open")}
 
 
-def test_an_underpayment_is_appealed_only_against_a_contract(pipeline: "Pipeline", practice: Any) -> None:
+def test_an_underpayment_is_appealed_only_against_a_contract(
+    pipeline: "Pipeline", practice: Connection
+) -> None:
     pipeline.send(practice, advice("U0", "U0", "1", 300, 120, "CAS*CO*45*180~"))
     assert pipeline.drained()
     assert fired(pipeline, practice) == {}
@@ -133,7 +136,7 @@ def test_an_underpayment_is_appealed_only_against_a_contract(pipeline: "Pipeline
     assert {"topic": "portal-actions", "event_type": "action.requested"} in requested
 
 
-def test_a_risky_claim_is_held_with_its_factors(pipeline: "Pipeline", practice: Any) -> None:
+def test_a_risky_claim_is_held_with_its_factors(pipeline: "Pipeline", practice: Connection) -> None:
     for nth in range(3):
         pipeline.send(
             practice, advice(f"R{nth}", f"R{nth}", "4", 40, 0, "CAS*CO*16*40~").replace(b"99213", b"97110")
@@ -165,7 +168,9 @@ def test_a_rule_in_shadow_leaves_its_decision_and_nothing_else(pipeline: "Pipeli
     practice = pipeline.connection(customer)
     pipeline.send(practice, advice("H1", "H1", "4", 900, 0, "CAS*CO*197*900~"))
     assert pipeline.drained()
-    rows = of(pipeline, "SELECT decision, result FROM executions WHERE customer_id = CAST(:c AS uuid)", practice)
+    rows = of(
+        pipeline, "SELECT decision, result FROM executions WHERE customer_id = CAST(:c AS uuid)", practice
+    )
     assert rows == [{"decision": "shadow", "result": "SHADOW"}]
     assert not of(pipeline, "SELECT id FROM actions WHERE customer_id = CAST(:c AS uuid)", practice)
 
