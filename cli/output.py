@@ -59,5 +59,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, titl
         table.add_row(*(Text(str(cell)) for cell in row))
     out = console()
     # Rather a line that the terminal breaks than an id that is cut short.
-    out.width = max(out.width, min(WIDTH, out.measure(table, options=out.options.update(width=WIDTH)).maximum))
+    out.width = max(
+        out.width, min(WIDTH, out.measure(table, options=out.options.update(width=WIDTH)).maximum)
+    )
     out.print(table)
