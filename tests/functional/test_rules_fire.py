@@ -80,6 +80,7 @@ def test_a_large_denial_raises_a_task_and_tells_the_customer_once(
 ) -> None:
     body = advice("D1", "C1", "4", 900, 0, "CAS*CO*197*900~")
     event = pipeline.send(practice, body, delivery_id="one").body["event_id"]
+    assert pipeline.drained()
     pipeline.send(practice, body, delivery_id="one")
     pipeline.send(practice, body, delivery_id="another")
     assert pipeline.drained()
