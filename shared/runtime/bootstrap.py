@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
-    from sqlalchemy import Engine
-
     from shared.adapters.notifiers.reach import Reach
+    from shared.adapters.postgres.engine import Engine
     from shared.handlers.accept_webhook import Ingress, SecretKey
     from shared.handlers.rule_book import RuleBook
     from shared.ports.connections import Connection, ConnectionRegistry

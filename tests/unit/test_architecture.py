@@ -61,7 +61,7 @@ LAYERS = (
     Layer("shared/adapters", ("shared.ports", "shared.domain", *RUNTIME), None, world=True),
     Layer("shared/portals", ("shared.ports", "shared.domain", *RUNTIME), None, world=True),
     Layer("shared/runtime", ("shared.domain", "shared.ports"), None),
-    Layer("shared/runtime/bootstrap", ("shared", "schemas"), None, world=True),
+    Layer("shared/runtime/bootstrap", ("shared", "schemas"), None),
     Layer("local", ("main", "functions", "shared", "schemas"), None, world=True),
     Layer("cli", ("main", "functions", "shared", "schemas", "local", "benchmarks"), None, world=True),
 )

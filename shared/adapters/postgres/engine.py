@@ -17,6 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from shared.runtime.errors import TransientError
 from shared.runtime.settings import Settings
 
+__all__ = ["SESSION", "Engine", "build_engine", "database_errors"]  # with the type of what it builds
+
 SOCKET_TIMEOUT_S = 30
 SESSION = {
     "plan_cache_mode": "force_generic_plan",  # our statements look one event up; planning them costs more than running
