@@ -6,6 +6,7 @@ load balancer routes it.
 
 import argparse
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from importlib import import_module
@@ -63,7 +64,20 @@ def main() -> None:
     listening = socket.socket(fileno=parser.parse_args().fd)
     running = server(build())
     with asyncio.Runner(loop_factory=running.config.get_loop_factory()) as runner:
-        runner.run(running.serve(sockets=[listening]))
+        runner.run(_serve(running, listening))
+
+
+async def _serve(running: uvicorn.Server, listening: socket.socket) -> None:
+    """Serve until told to stop, or until the process that started us is gone: nobody else would stop us."""
+    watch = asyncio.create_task(_stop_with(os.getppid(), running))
+    await running.serve(sockets=[listening])
+    watch.cancel()
+
+
+async def _stop_with(parent: int, running: uvicorn.Server) -> None:
+    while os.getppid() == parent:
+        await asyncio.sleep(1)
+    running.should_exit = True
 
 
 if __name__ == "__main__":
