@@ -75,7 +75,7 @@ async def _serve(running: uvicorn.Server, listening: socket.socket) -> None:
 
 
 async def _stop_with(parent: int, running: uvicorn.Server) -> None:
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel sets no event
         await asyncio.sleep(1)
     running.should_exit = True
 
