@@ -46,6 +46,8 @@ class Batcher(Generic[T, R]):
         outcomes: Sequence[R | Exception]
         try:
             outcomes = await self._write([item for item, _ in batch])
+            if len(outcomes) != len(batch):  # or somebody would wait for ever
+                raise ValueError("a write has to answer for each of its items")  # noqa: TRY301
         except Exception as exc:  # noqa: BLE001 - not handled here: handed to everyone who waits for this batch
             outcomes = [exc] * len(batch)
         for (_, future), outcome in zip(batch, outcomes, strict=True):

@@ -43,9 +43,10 @@ class Cached(Generic[K, V]):
         return await asyncio.shield(task)
 
     async def _learn(self, key: K) -> V:
+        asked_s = self._now_s()  # a slow answer is as old as its question
         value = await asyncio.to_thread(self._look_up, key)
         self._fresh.pop(key, None)
         if len(self._fresh) >= self._max_keys:
             del self._fresh[next(iter(self._fresh))]
-        self._fresh[key] = (self._now_s(), value)
+        self._fresh[key] = (asked_s, value)
         return value

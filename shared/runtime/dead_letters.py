@@ -16,6 +16,7 @@ from shared.runtime.envelope import (
     REPLAY_ATTRIBUTES,
     attempt_of,
     attributes_of,
+    count_of,
     from_headers,
 )
 from shared.runtime.errors import PoisonError, UpstreamError
@@ -80,7 +81,7 @@ def failure_of(headers: Mapping[str, str]) -> Failure:
             subscription=headers.get("upstream-subscription", ""),
             code=headers["upstream-code"],
             reason=headers.get("upstream-reason", ""),
-            attempts=_count(headers.get("upstream-attempts", "")),
+            attempts=count_of(headers.get("upstream-attempts", "")),
             letter_id=letter_id,
             replay_id=replay_id,
         )
@@ -90,7 +91,7 @@ def failure_of(headers: Mapping[str, str]) -> Failure:
         subscription=subscription,
         code="unhandled",
         reason="delivered too often without an acknowledgement",
-        attempts=_count(headers.get(f"{FORWARDED}deliverycount", "")),
+        attempts=count_of(headers.get(f"{FORWARDED}deliverycount", "")),
         letter_id=letter_id,
         replay_id=replay_id,
     )
@@ -135,7 +136,3 @@ def _bounded(reason: str) -> str:
     """Return the reason as an attribute holds it: printable ASCII within Pub/Sub's limit, so that it fits a header."""
     text = "".join(c if " " <= c <= "~" else "?" for c in reason)
     return text[:MAX_ATTRIBUTE_BYTES]
-
-
-def _count(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else 1

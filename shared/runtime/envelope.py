@@ -14,6 +14,7 @@ from shared.domain.ids import derive
 from shared.runtime.errors import PoisonError
 
 MAX_ATTRIBUTE_BYTES = 1024
+MAX_ATTEMPT_DIGITS = 9  # what a column of the record holds; more is nobody's count
 EVENT_TYPES: dict[str, EventType] = {TYPE_PREFIX + name: name for name in get_args(EventType)}
 EXTENSIONS = ("connectionid", "provider", "payloadformat", "deliveryid")
 REPLAY_ID, REPLAY_FOR = "ce-replayid", "ce-replayfor"
@@ -108,8 +109,13 @@ def acting_id(event_id: UUID, consumer: str, replay_id: str) -> UUID:
 
 def attempt_of(headers: Mapping[str, str]) -> int:
     """Return which delivery this is, from 1, as far as push says."""
-    text = headers.get("x-goog-pubsub-delivery-attempt", "")
-    return int(text) if text.isascii() and text.isdigit() else 1
+    return count_of(headers.get("x-goog-pubsub-delivery-attempt", ""))
+
+
+def count_of(text: str) -> int:
+    """Return the number of attempts that a header states, from 1; 1 if it states none."""
+    stated = text.isascii() and text.isdigit() and len(text) <= MAX_ATTEMPT_DIGITS
+    return max(int(text), 1) if stated else 1
 
 
 def attributes_of(headers: Mapping[str, str]) -> dict[str, str]:

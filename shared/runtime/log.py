@@ -1,8 +1,9 @@
 """One JSON line an outcome, with ids and codes and never a patient's data."""
 
+import json
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import orjson
@@ -34,6 +35,14 @@ def _severity(_: object, method: str, line: MutableMapping[str, Any]) -> Mutable
     return line
 
 
+def _json(line: MutableMapping[str, Any], *, default: Callable[[object], object]) -> bytes:
+    """Return the line as JSON. What orjson refuses (a lone surrogate, a number over 64 bits) must not stop a reply."""
+    try:
+        return orjson.dumps(line, default=default)
+    except TypeError:
+        return json.dumps(line, default=default, skipkeys=True).encode()
+
+
 class _Libraries(logging.Handler):
     """Turns what a library logs into a line of ours, without its text, which may quote a payload.
 
@@ -58,7 +67,7 @@ def configure(level: str = "info") -> None:
             _severity,
             _only_known_members,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(serializer=orjson.dumps),
+            structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.BytesLoggerFactory(file=sys.stdout.buffer),
