@@ -51,18 +51,21 @@ def send_notification(
 def _tell(
     notification: Notification, channel: Channel, log: NotificationLog, notifier: Notifier, timeout_s: float
 ) -> TransientError | PermanentError | None:
-    """Send and record; return what the channel said, since its failure must not stop the others."""
-    try:
-        notifier.send(notification, channel, timeout_s=timeout_s)
-    except TransientError as exc:
-        return exc
-    except PermanentError as exc:
-        log.record(notification.customer_id, notification.id, channel.id, "refused", exc.code)
-        return exc
-    if __debug__:
-        reach("notify.after_send")
-    log.record(notification.customer_id, notification.id, channel.id, "delivered")
-    return None
+    """Send and record, if nobody else did meanwhile; return the channel's failure, which must not stop the others."""
+    with log.turn(notification.customer_id, notification.id, channel.id) as turn:
+        if turn is None:
+            return None
+        try:
+            notifier.send(notification, channel, timeout_s=timeout_s)
+        except TransientError as exc:
+            return exc
+        except PermanentError as exc:
+            turn.record("refused", exc.code)
+            return exc
+        if __debug__:
+            reach("notify.after_send")
+        turn.record("delivered")
+        return None
 
 
 def _raise_if_any_is_left(failures: Sequence[TransientError]) -> None:

@@ -1,3 +1,7 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import pytest
@@ -83,15 +87,27 @@ class Killed(BaseException):
     """The process dies here."""
 
 
-class DyingLog(InMemoryNotificationLog):
+@dataclass(frozen=True)
+class FailingTurn:
+    error: BaseException
+
     def record(self, *_args: object, **_kwargs: object) -> None:
-        raise Killed
+        raise self.error
+
+
+@dataclass
+class FailingLog(InMemoryNotificationLog):
+    error: BaseException = field(default_factory=Killed)
+
+    @contextmanager
+    def turn(self, *_args: object) -> Iterator[FailingTurn]:  # type: ignore[override]
+        yield FailingTurn(self.error)
 
 
 def test_killed_between_send_and_record_the_channel_is_told_again_under_the_same_id() -> None:
     log, notifier = log_of(MAIL, CHAT), InMemoryNotifier()
     with pytest.raises(Killed):
-        send_notification(NOTIFICATION, log=DyingLog(log.channels), notifier=notifier)
+        send_notification(NOTIFICATION, log=FailingLog(log.channels), notifier=notifier)
     assert send_notification(NOTIFICATION, log=log, notifier=notifier) == Sent(delivered=("mail", "chat"))
     assert [(sent.id, channel.id) for sent, channel in notifier.sent] == [
         (NOTIFICATION.id, "mail"),
@@ -100,21 +116,29 @@ def test_killed_between_send_and_record_the_channel_is_told_again_under_the_same
     ]
 
 
-class BrokenLog(InMemoryNotificationLog):
-    def record(self, *_args: object, **_kwargs: object) -> None:
-        raise TransientError("unavailable")
-
-
 def test_a_log_that_fails_to_record_has_the_message_tried_again() -> None:
+    log = FailingLog({CUSTOMER: [MAIL]}, error=TransientError("unavailable"))
     with pytest.raises(TransientError) as raised:
-        send_notification(NOTIFICATION, log=BrokenLog({CUSTOMER: [MAIL]}), notifier=InMemoryNotifier())
+        send_notification(NOTIFICATION, log=log, notifier=InMemoryNotifier())
     assert raised.value.code == "unavailable"
 
 
-def test_the_first_outcome_of_a_channel_stays() -> None:
+def test_a_channel_that_is_done_with_gives_nobody_a_turn() -> None:
     log = log_of(MAIL)
-    log.record(CUSTOMER, NOTIFICATION.id, "mail", "delivered")
-    log.record(CUSTOMER, NOTIFICATION.id, "mail", "refused", "delivery_refused")
-    assert log.outcomes[NOTIFICATION.id, "mail"] == ("delivered", None)
+    with log.turn(CUSTOMER, NOTIFICATION.id, "mail") as turn:
+        assert turn is not None
+        turn.record("delivered")
+    with log.turn(CUSTOMER, NOTIFICATION.id, "mail") as turn:
+        assert turn is None
     assert log.undelivered(CUSTOMER, NOTIFICATION.id) == []
     assert log.undelivered(CUSTOMER, UUID(int=9)) == [MAIL]
+
+
+def test_copies_of_a_message_at_the_same_moment_tell_each_channel_once() -> None:
+    log, notifier = log_of(MAIL, CHAT), InMemoryNotifier()
+    with ThreadPoolExecutor(8) as threads:
+        copies = [
+            threads.submit(send_notification, NOTIFICATION, log=log, notifier=notifier) for _ in range(8)
+        ]
+    assert [copy.exception() for copy in copies] == [None] * 8
+    assert sorted(notifier.attempts) == ["chat", "mail"]

@@ -1,7 +1,9 @@
 """Fakes of the notification ports, for tests and dry runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from uuid import UUID
 
 from shared.ports.notification_log import NotificationOutcome
@@ -33,6 +35,7 @@ class InMemoryNotificationLog:
     outcomes: dict[tuple[UUID, str], tuple[NotificationOutcome, ErrorCode | None]] = field(
         default_factory=dict
     )
+    locks: dict[tuple[UUID, str], Lock] = field(default_factory=dict)
 
     def undelivered(self, customer_id: UUID, notification_id: UUID) -> Sequence[Channel]:
         """Return the customer's channels without an outcome for this notification."""
@@ -44,13 +47,26 @@ class InMemoryNotificationLog:
             if (notification_id, channel.id) not in self.outcomes
         ]
 
-    def record(
+    @contextmanager
+    def turn(
         self,
         customer_id: UUID,  # noqa: ARG002 - a notification's id is of one customer
         notification_id: UUID,
         channel_id: str,
-        outcome: NotificationOutcome,
-        code: ErrorCode | None = None,
-    ) -> None:
-        """Keep the channel's first outcome."""
-        self.outcomes.setdefault((notification_id, channel_id), (outcome, code))
+    ) -> Iterator["InMemoryTurn | None"]:
+        """Wait for whoever is telling the channel, then have the turn; None if an outcome was recorded meanwhile."""
+        key = (notification_id, channel_id)
+        with self.locks.setdefault(key, Lock()):
+            yield None if key in self.outcomes else InMemoryTurn(self.outcomes, key)
+
+
+@dataclass(frozen=True, slots=True)
+class InMemoryTurn:
+    """outcomes: the log's."""
+
+    outcomes: dict[tuple[UUID, str], tuple[NotificationOutcome, ErrorCode | None]]
+    key: tuple[UUID, str]
+
+    def record(self, outcome: NotificationOutcome, code: ErrorCode | None = None) -> None:
+        """Keep the channel's outcome."""
+        self.outcomes[self.key] = (outcome, code)
