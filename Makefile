@@ -12,6 +12,9 @@ ARGS ?=
 # What `make send` posts
 FILE ?= samples/x12-835/x12-parser__profee.edi
 
+# How many deliveries `make soak` sends
+SOAK_N ?= 5000
+
 # The first of these that starts (a pyenv shim can exist and fail), is new enough and can make a venv.
 # Looked up when a recipe first needs it, not on every `make`.
 PYTHON_OK := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -39,7 +42,7 @@ bench: $(VENV)/dev.stamp ## measure throughput and latency
 
 ##### Check it
 
-.PHONY: check format format-check lint types test e2e
+.PHONY: check format format-check lint types test soak e2e
 check: format-check lint types test ## what CI runs: formatting, lint, types, tests
 
 format: $(VENV)/dev.stamp ## rewrite the code as ruff would have it
@@ -57,6 +60,9 @@ types: $(VENV)/dev.stamp ## mypy --strict, on code and tests
 
 test: $(VENV)/dev.stamp ## all tests but the end-to-end ones: ARGS="-k money"
 	$(BIN)/pytest -m "not e2e" $(ARGS)
+
+soak: $(VENV)/dev.stamp ## 5,000 deliveries through kills and outages, against an undisturbed run: SOAK_N=
+	$(BIN)/python -m local.soak -n $(SOAK_N) $(ARGS)
 
 e2e: $(VENV)/dev.stamp ## smoke tests against a deployed environment
 	$(BIN)/pytest -m e2e $(ARGS)
