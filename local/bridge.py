@@ -1,7 +1,9 @@
-"""Pulls from Pub/Sub what production pushes: the emulator cannot push and dead-letter at once (docs/adr/0005).
+"""Pulls from Pub/Sub what production pushes, and leaves the posting to `local/broker.py`.
 
-`local/broker.py` posts each message the way unwrapped push would. Pub/Sub itself counts attempts, backs off and
-dead-letters: a message that was not acknowledged is handed back with a deadline of zero.
+Google's emulator cannot push for us: with a dead-letter policy on a push subscription its push thread crashes, and it
+spoils data that is not UTF-8. On pull subscriptions everything works. Pub/Sub itself counts attempts, backs off and
+dead-letters: what was not acknowledged is handed back with a deadline of zero. Unary pulls, because the emulator's
+streaming pull hands out a whole backlog whatever bound it is given; they are quicker there, too (19 against 28 ms).
 """
 
 import asyncio
