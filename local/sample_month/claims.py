@@ -7,10 +7,11 @@ from random import Random
 from typing import Final
 
 from local.sample_month.values import Claim, ClaimLine, Risk
-from local.sample_month.world import CEDAR, PAYERS, PROCEDURES, THERAPY, Payer, Practice
+from local.sample_month.world import AETNA, CEDAR, PAYERS, PROCEDURES, SUMMIT, THERAPY, Payer, Practice
 
 FIRST_SERVICE_DAY: Final = -21  # a payer decides within three weeks, so the month's first advices have claims
 LAST_SERVICE_DAY: Final = 27
+FORGETS_FROM: Final = 23
 DAYS_A_WEEK: Final = (1.0, 1.0, 1.0, 1.0, 1.0, 0.2, 0.0)  # Monday first
 BILLED_DAYS: Final = 49 * sum(DAYS_A_WEEK) / 7
 
@@ -25,7 +26,18 @@ def billed(practice: Practice, first_day: date, a_day: float, random: Random) ->
         service_on = first_day + timedelta(days=offset)
         for _ in range(_count(a_day * DAYS_A_WEEK[service_on.weekday()], random)):
             number += 1
-            yield _claim(practice, f"{practice.prefix}-{service_on:%y%m}-{number:05d}", service_on, random)
+            claim = _claim(practice, f"{practice.prefix}-{service_on:%y%m}-{number:05d}", service_on, random)
+            yield _forgetful(claim) if offset >= FORGETS_FROM else claim
+
+
+def _forgetful(claim: Claim) -> Claim:
+    """Return the claim as Summit's new biller sends it to Aetna: a visit beside a procedure without its modifier 25.
+
+    Aetna denies all of Summit by then, so these are the claims that look most like a denial before they go out.
+    """
+    if claim.practice is SUMMIT and claim.payer is AETNA and any("25" in line.modifiers for line in claim.lines):
+        return _with_mistake(claim, "modifier_missing")
+    return claim
 
 
 def _count(expected: float, random: Random) -> int:

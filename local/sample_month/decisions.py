@@ -2,7 +2,7 @@
 
 The changes are the story that the pipeline should notice:
 
-- Aetna, from day 22, denies all that Summit Orthopedics sends for want of an authorization (CO-197).
+- Aetna, from day 18, denies all that Summit Orthopedics sends for want of an authorization (CO-197).
 - UnitedHealthcare, on days 16 and 17, denies most claims of every practice as incomplete (CO-16).
 - Blue Cross takes longer every week, and from day 10 pays therapy below its contract.
 """
@@ -22,7 +22,7 @@ from local.sample_month.world import (
     contracted_cents,
 )
 
-AETNA_STOPS_PAYING: Final = 22
+AETNA_STOPS_PAYING: Final = 18
 UNITED_DENIES: Final = (16, 17)
 BLUE_CROSS_UNDERPAYS_FROM: Final = 10
 UNDERPAID_SHARE: Final = 0.85
