@@ -165,9 +165,11 @@ class _Emulator:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stop the group's clocks for a while."""
+        """Stop the group's clocks for a while. Its threads stop one by one: wait for the last."""
         self._signal(signal.SIGSTOP)
         try:
+            while _answers(self.address, timeout_s=0.1):
+                pass
             yield
         finally:
             self._signal(signal.SIGCONT)
@@ -226,9 +228,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(address: str) -> bool:
+def _answers(address: str, *, timeout_s: float = 2.0) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{address}/", timeout=2) as reply:
+        with urllib.request.urlopen(f"http://{address}/", timeout=timeout_s) as reply:
             return bool(reply.status == 200)  # noqa: PLR2004
     except (urllib.error.URLError, OSError):
         return False
