@@ -22,7 +22,7 @@ REFUSALS: Final[Mapping[Refusal, str]] = {
     "outcome_unknown": "an action that it led to may have happened: a person has to find out first",
     "held": "another run is about to publish it",
     "in_flight": "it was published again within the hour and has no outcome yet",
-    "settled": "its consumer has taken the event since: discard it, or act again with --replay-id",
+    "settled": "its consumer has taken the event since; to act on it again takes a replay id",
     "gone": "it changed while the run was under way",
 }
 
