@@ -17,7 +17,6 @@ EventType = Literal[
     "claim.paid",  # a payer paid, in full or in part
     "claim.denied",  # a payer paid nothing, for a reason that is not the patient's share
     "claim.reversed",  # a payer took an earlier payment back
-    "remittance.received",  # one payment advice was read to its end
     "authorization.decided",  # a payer answered a request for authorization
     "authorization.expiring",  # a job found an authorization inside its payer's lead time
     "action.requested",  # a rule asks for something to be done
