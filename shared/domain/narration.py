@@ -1,12 +1,14 @@
 """What a record says, as the domain event that rules read. Pure.
 
-An event's id follows from the record's own identity, not from the delivery that carried it: the same advice sent twice
-under two delivery ids is one event. Its data holds facts by the names of `schemas/rules/facts.json`, and no patient.
+An event's id follows from what the record says, not from the delivery that carried it: the same advice sent twice under
+two delivery ids is one event, and a claim corrected on the day it was submitted is another one (docs/adr/0009). Its
+data holds facts by the names of `schemas/rules/facts.json`, and no patient.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from hashlib import sha256
 from typing import assert_never
 from uuid import UUID
 
@@ -50,27 +52,22 @@ def narrate(record: Record, *, cause: Event, now: datetime) -> Event | None:
                 _payment(customer, record),
             )
         case SubmittedClaim():
-            identity = derive(
-                claim_id(customer, record.claim_number),
-                record.frequency,
-                record.submitted_on,
-                record.charge_cents,
-            )
             event_type, subject, facts = (
                 "claim.submitted",
                 _claim(customer, record),
                 _submission(customer, record),
             )
+            identity = derive(claim_id(customer, record.claim_number), record.submitted_on, _digest(facts))
         case RemittanceSummary():
             return None
         case Authorization():
             key = authorization_id(customer, record)
-            identity = derive(key, record.status, record.stated_on, record.expires_on)
             event_type, subject, facts = (
                 "authorization.decided",
                 f"authorizations/{key}",
                 _authorization(record, key),
             )
+            identity = derive(key, record.stated_on, _digest(facts))
         case _:
             assert_never(record)
     return Event(
@@ -80,7 +77,7 @@ def narrate(record: Record, *, cause: Event, now: datetime) -> Event | None:
         subject=subject,
         time=now,
         customer_id=customer,
-        data=json.dumps(facts, default=_plain, separators=(",", ":")).encode(),
+        data=_written(facts),
         trace_parent=cause.trace_parent,
         parent_id=cause.id,
         extensions={"connectionid": cause.extensions["connectionid"]}
@@ -205,6 +202,15 @@ def _units_left(authorization: Authorization) -> int | None:
     if authorization.units_authorized is None:
         return None
     return authorization.units_authorized - (authorization.units_used or 0)
+
+
+def _written(facts: Facts) -> bytes:
+    return json.dumps(facts, default=_plain, separators=(",", ":")).encode()
+
+
+def _digest(facts: Facts) -> str:
+    """Return what tells two statements about one claim or authorization apart: rules must be asked about both."""
+    return sha256(_written(facts)).hexdigest()
 
 
 def _plain(value: object) -> str:
