@@ -30,7 +30,7 @@ END_LEASES = text(
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to go wrong. kill_every_s: 0 kills nothing. *_at: how much of the sending is done by then, 0 to 1."""
+    """What is to go wrong. 0 s is never. *_at: how much of the sending is done by then, 0 to 1."""
 
     kill_every_s: float = 3.0
     postgres_at: float = 0.35
@@ -100,14 +100,16 @@ async def _kill_now_and_then(runtime: LocalRuntime, plan: Plan, done: Done) -> N
 
 
 async def _stop_in_turn(runtime: LocalRuntime, plan: Plan, progress: Progress, done: Done) -> None:
-    await progress.reaches(plan.postgres_at)
-    await postgres_away(runtime, plan.postgres_s)
-    done.postgres_s = plan.postgres_s
-    await asyncio.sleep(1.0)
-    done.leases_ended = await end_leases(runtime)
-    await progress.reaches(plan.broker_at)
-    await broker_hangs(runtime, plan.broker_s)
-    done.broker_s = plan.broker_s
+    if plan.postgres_s:
+        await progress.reaches(plan.postgres_at)
+        await postgres_away(runtime, plan.postgres_s)
+        done.postgres_s = plan.postgres_s
+        await asyncio.sleep(1.0)
+        done.leases_ended = await end_leases(runtime)
+    if plan.broker_s:
+        await progress.reaches(plan.broker_at)
+        await broker_hangs(runtime, plan.broker_s)
+        done.broker_s = plan.broker_s
 
 
 async def postgres_away(runtime: LocalRuntime, seconds: float) -> None:
