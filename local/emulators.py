@@ -21,6 +21,9 @@ from typing import Final, Self
 
 import grpc
 from google.api_core.exceptions import AlreadyExists
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+from google.cloud.firestore_v1.types import Document, Write
 from google.protobuf.duration_pb2 import Duration
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
@@ -78,11 +81,25 @@ class Emulators:
             )
             self._pubsub.await_answer()
             self._firestore.await_answer()
+            self._warm_up()
             self._stack = stack.pop_all()
 
     def stop(self) -> None:
         """Stop both, and forget what they held."""
         self._stack.close()
+
+    def _warm_up(self) -> None:
+        """Write to each once: a first write loads much of Java, and may take longer than our deadlines."""
+        with closing(grpc.insecure_channel(self._pubsub.address)) as channel:
+            PublisherClient(transport=PublisherGrpcTransport(channel=channel)).create_topic(
+                name="projects/warm-up/topics/warm-up", retry=None, timeout=START_TIMEOUT_S
+            )
+        database = "projects/warm-up/databases/(default)"
+        write = Write(update=Document(name=f"{database}/documents/warm-up/1"))
+        with closing(grpc.insecure_channel(self._firestore.address)) as channel:
+            FirestoreClient(transport=FirestoreGrpcTransport(channel=channel)).commit(
+                database=database, writes=[write], retry=None, timeout=START_TIMEOUT_S
+            )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -175,7 +192,7 @@ class _Emulator:
             self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """End the group, and nothing else."""
+        """End the group, and nothing else. Its Java process is no child of ours to wait for, but its port tells."""
         self._signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=STOP_TIMEOUT_S)
@@ -183,6 +200,9 @@ class _Emulator:
         self._process.wait()
         if self._process.stdin is not None:
             self._process.stdin.close()
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while _listens(self.address) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -226,6 +246,12 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 def _answers(address: str, *, timeout_s: float = 2.0) -> bool:
