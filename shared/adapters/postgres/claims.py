@@ -6,28 +6,21 @@ changed; a claim is its latest submission plus the sum of its payments, so nothi
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from datetime import date
 from typing import assert_never
 from uuid import UUID
 
-import orjson
 from sqlalchemy import Connection, text
 
+from shared.adapters.postgres import claim_rows
 from shared.domain.claims import (
-    Adjustment,
     Authorization,
     ClaimPayment,
-    Patient,
     Record,
-    Remittance,
     RemittanceSummary,
-    ServiceLine,
     SubmittedClaim,
 )
-from shared.domain.ids import authorization_id, claim_id, payment_id, remittance_id
-
-Row = dict[str, object]
+from shared.domain.ids import claim_id
 
 PLACE_SUBMITTED_CLAIMS = text("""
 INSERT INTO claims AS c (
@@ -202,23 +195,28 @@ def store(connection: Connection, customer_id: UUID, event_id: UUID, records: Se
     claims = {claim_id(customer_id, p.claim_number): p.claim_number for p in payments}
     common = {"customer_id": str(customer_id)}
     if submitted:
-        rows = {row["id"]: row for row in (_submission(customer_id, event_id, s) for s in submitted)}
-        connection.execute(PLACE_SUBMITTED_CLAIMS, {**common, "rows": _json(rows.values())})
+        submitted.sort(key=lambda claim: claim.submitted_on or date.min)  # of one claim's, the latest stays
+        rows = {
+            row["id"]: row for row in (claim_rows.submission(customer_id, event_id, s) for s in submitted)
+        }
+        connection.execute(PLACE_SUBMITTED_CLAIMS, {**common, "rows": claim_rows.as_json(rows.values())})
     if payments or summaries:
-        placed = _json({"id": key, "claim_number": number} for key, number in claims.items())
+        placed = claim_rows.as_json({"id": key, "claim_number": number} for key, number in claims.items())
         connection.execute(
             ADD_PAYMENTS,
             {
                 **common,
                 "event_id": str(event_id),
                 "claims": placed,
-                **_advices(customer_id, payments, summaries),
+                **claim_rows.advices(customer_id, payments, summaries),
             },
         )
     if authorizations:
-        rows = {row["id"]: row for row in (_authorization(customer_id, a) for a in authorizations)}
+        authorizations.sort(key=lambda stated: stated.stated_on or date.min)
+        rows = {row["id"]: row for row in (claim_rows.authorization(customer_id, a) for a in authorizations)}
         connection.execute(
-            PLACE_AUTHORIZATIONS, {**common, "event_id": str(event_id), "rows": _json(rows.values())}
+            PLACE_AUTHORIZATIONS,
+            {**common, "event_id": str(event_id), "rows": claim_rows.as_json(rows.values())},
         )
     return claims.keys() | {claim_id(customer_id, s.claim_number) for s in submitted}
 
@@ -250,158 +248,3 @@ def _by_kind(
             case _:
                 assert_never(record)
     return submitted, payments, summaries, authorizations
-
-
-def _advices(
-    customer_id: UUID, payments: list[ClaimPayment], summaries: list[RemittanceSummary]
-) -> dict[str, str]:
-    advices = {p.remittance.key: _remittance(customer_id, p.remittance) for p in payments}
-    advices.update((s.remittance.key, _summary(customer_id, s)) for s in summaries)
-    adjustments = [
-        row for p in payments for row in _adjustments(payment_id(customer_id, p), _all_adjustments(p))
-    ]
-    for s in summaries:
-        adjustments += _adjustments(remittance_id(customer_id, s.remittance), s.adjustments)
-    return {
-        "remittances": _json(advices.values()),
-        "payments": _json(_payment(customer_id, p) for p in payments),
-        "adjustments": _json(adjustments),
-    }
-
-
-def _submission(customer_id: UUID, event_id: UUID, claim: SubmittedClaim) -> Row:
-    return {
-        "id": claim_id(customer_id, claim.claim_number),
-        "claim_number": claim.claim_number,
-        "payer_key": claim.payer.key,
-        "payer_name": claim.payer.name,
-        "payer_id": claim.payer.id,
-        "provider_id": claim.provider.id,
-        "patient": _patient(claim.patient),
-        "charge_cents": claim.charge_cents,
-        "procedures": [line.procedure for line in claim.lines],
-        "modifiers": _modifiers(claim.lines),
-        "diagnoses": claim.diagnoses,
-        "authorization_number": claim.authorization_number,
-        "frequency": claim.frequency,
-        "submitted_on": claim.submitted_on,
-        "submission_event_id": event_id,
-        "service_on": claim.service_on,
-    }
-
-
-def _remittance(customer_id: UUID, remittance: Remittance) -> Row:
-    return {
-        "id": remittance_id(customer_id, remittance),
-        "payer_key": remittance.payer.key,
-        "payer_name": remittance.payer.name,
-        "payee_name": remittance.payee.name,
-        "trace_number": remittance.trace_number,
-        "method": remittance.method,
-        "paid_cents": remittance.paid_cents,
-        "decided_on": remittance.decided_on,
-        "decided_source": remittance.decided_source,
-        "claim_count": None,
-        "claims_paid_cents": None,
-        "findings": [],
-    }
-
-
-def _summary(customer_id: UUID, summary: RemittanceSummary) -> Row:
-    return {
-        **_remittance(customer_id, summary.remittance),
-        "claim_count": summary.claim_count,
-        "claims_paid_cents": summary.claims_paid_cents,
-        "findings": [asdict(finding) for finding in summary.findings],
-    }
-
-
-def _payment(customer_id: UUID, payment: ClaimPayment) -> Row:
-    payer = payment.remittance.payer
-    return {
-        "id": payment_id(customer_id, payment),
-        "claim_id": claim_id(customer_id, payment.claim_number),
-        "remittance_id": remittance_id(customer_id, payment.remittance),
-        "position": payment.position,
-        "payer_key": payer.key,
-        "payer_name": payer.name,
-        "payer_id": payer.id,
-        "payer_claim_number": payment.payer_claim_number,
-        "provider_id": payment.provider.id,
-        "patient": _patient(payment.patient),
-        "procedures": [line.procedure for line in payment.lines],
-        "modifiers": _modifiers(payment.lines),
-        "diagnoses": payment.diagnoses,
-        "service_on": payment.service_on,
-        "status": payment.status,
-        "status_code": payment.status_code,
-        "charge_cents": payment.charge_cents,
-        "paid_cents": payment.paid_cents,
-        "patient_cents": payment.patient_cents,
-        "allowed_cents": payment.allowed_cents,
-        "decided_on": payment.decided_on,
-        "lines": [_line(line) for line in payment.lines],
-        "findings": [asdict(finding) for finding in payment.findings],
-    }
-
-
-def _line(line: ServiceLine) -> Row:
-    return {
-        "procedure": line.procedure,
-        "modifiers": line.modifiers,
-        "units": line.units,
-        "charge_cents": line.charge_cents,
-        "paid_cents": line.paid_cents,
-        "allowed_cents": line.allowed_cents,
-        "service_on": line.service_on,
-        "remarks": line.remarks,
-    }
-
-
-def _authorization(customer_id: UUID, authorization: Authorization) -> Row:
-    return {
-        "id": authorization_id(customer_id, authorization),
-        "payer_key": authorization.payer.key,
-        "payer_name": authorization.payer.name,
-        "number": authorization.number,
-        "patient": _patient(authorization.patient),
-        "procedure": authorization.procedure,
-        "status": authorization.status,
-        "effective_on": authorization.effective_on,
-        "expires_on": authorization.expires_on,
-        "units_authorized": authorization.units_authorized,
-        "units_used": authorization.units_used,
-        "stated_on": authorization.stated_on,
-    }
-
-
-def _all_adjustments(payment: ClaimPayment) -> tuple[Adjustment, ...]:
-    return payment.adjustments + tuple(a for line in payment.lines for a in line.adjustments)
-
-
-def _adjustments(owner: UUID, adjustments: Iterable[Adjustment]) -> list[Row]:
-    return [
-        {
-            "owner_id": owner,
-            "ordinal": ordinal,
-            "line": a.line,
-            "group_code": a.group,
-            "carc": a.carc,
-            "amount_cents": a.amount_cents,
-            "quantity": a.quantity,
-        }
-        for ordinal, a in enumerate(adjustments)
-    ]
-
-
-def _patient(patient: Patient) -> Row:
-    born_on: date | None = patient.born_on
-    return {"name": patient.name, "member_id": patient.member_id, "born_on": born_on}
-
-
-def _modifiers(lines: Sequence[ServiceLine]) -> list[str]:
-    return sorted({modifier for line in lines for modifier in line.modifiers})
-
-
-def _json(rows: Iterable[Row]) -> str:
-    return orjson.dumps(list(rows)).decode()

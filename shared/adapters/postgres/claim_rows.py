@@ -1,0 +1,181 @@
+"""What payers and providers state, as rows of the record's tables. Pure: no I/O."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import date
+from uuid import UUID
+
+import orjson
+
+from shared.domain.claims import (
+    Adjustment,
+    Authorization,
+    ClaimPayment,
+    Patient,
+    Remittance,
+    RemittanceSummary,
+    ServiceLine,
+    SubmittedClaim,
+)
+from shared.domain.ids import authorization_id, claim_id, payment_id, remittance_id
+
+Row = dict[str, object]
+
+
+def advices(
+    customer_id: UUID, payments: list[ClaimPayment], summaries: list[RemittanceSummary]
+) -> dict[str, str]:
+    """Return the rows of advices, payments and adjustments, each list as JSON, by the name of its parameter."""
+    advices = {p.remittance.key: _remittance(customer_id, p.remittance) for p in payments}
+    advices.update((s.remittance.key, _summary(customer_id, s)) for s in summaries)
+    adjustments = [
+        row for p in payments for row in _adjustments(payment_id(customer_id, p), _all_adjustments(p))
+    ]
+    for s in summaries:
+        adjustments += _adjustments(remittance_id(customer_id, s.remittance), s.adjustments)
+    return {
+        "remittances": as_json(advices.values()),
+        "payments": as_json(_payment(customer_id, p) for p in payments),
+        "adjustments": as_json(adjustments),
+    }
+
+
+def submission(customer_id: UUID, event_id: UUID, claim: SubmittedClaim) -> Row:
+    """Return the row of a claim as its provider sent it."""
+    return {
+        "id": claim_id(customer_id, claim.claim_number),
+        "claim_number": claim.claim_number,
+        "payer_key": claim.payer.key,
+        "payer_name": claim.payer.name,
+        "payer_id": claim.payer.id,
+        "provider_id": claim.provider.id,
+        "patient": _patient(claim.patient),
+        "charge_cents": claim.charge_cents,
+        "procedures": [line.procedure for line in claim.lines],
+        "modifiers": _modifiers(claim.lines),
+        "diagnoses": claim.diagnoses,
+        "authorization_number": claim.authorization_number,
+        "frequency": claim.frequency,
+        "submitted_on": claim.submitted_on,
+        "submission_event_id": event_id,
+        "service_on": claim.service_on,
+    }
+
+
+def _remittance(customer_id: UUID, remittance: Remittance) -> Row:
+    return {
+        "id": remittance_id(customer_id, remittance),
+        "payer_key": remittance.payer.key,
+        "payer_name": remittance.payer.name,
+        "payee_name": remittance.payee.name,
+        "trace_number": remittance.trace_number,
+        "method": remittance.method,
+        "paid_cents": remittance.paid_cents,
+        "decided_on": remittance.decided_on,
+        "decided_source": remittance.decided_source,
+        "claim_count": None,
+        "claims_paid_cents": None,
+        "findings": [],
+    }
+
+
+def _summary(customer_id: UUID, summary: RemittanceSummary) -> Row:
+    return {
+        **_remittance(customer_id, summary.remittance),
+        "claim_count": summary.claim_count,
+        "claims_paid_cents": summary.claims_paid_cents,
+        "findings": [asdict(finding) for finding in summary.findings],
+    }
+
+
+def _payment(customer_id: UUID, payment: ClaimPayment) -> Row:
+    payer = payment.remittance.payer
+    return {
+        "id": payment_id(customer_id, payment),
+        "claim_id": claim_id(customer_id, payment.claim_number),
+        "remittance_id": remittance_id(customer_id, payment.remittance),
+        "position": payment.position,
+        "payer_key": payer.key,
+        "payer_name": payer.name,
+        "payer_id": payer.id,
+        "payer_claim_number": payment.payer_claim_number,
+        "provider_id": payment.provider.id,
+        "patient": _patient(payment.patient),
+        "procedures": [line.procedure for line in payment.lines],
+        "modifiers": _modifiers(payment.lines),
+        "diagnoses": payment.diagnoses,
+        "service_on": payment.service_on,
+        "status": payment.status,
+        "status_code": payment.status_code,
+        "charge_cents": payment.charge_cents,
+        "paid_cents": payment.paid_cents,
+        "patient_cents": payment.patient_cents,
+        "allowed_cents": payment.allowed_cents,
+        "decided_on": payment.decided_on,
+        "lines": [_line(line) for line in payment.lines],
+        "findings": [asdict(finding) for finding in payment.findings],
+    }
+
+
+def _line(line: ServiceLine) -> Row:
+    return {
+        "procedure": line.procedure,
+        "modifiers": line.modifiers,
+        "units": line.units,
+        "charge_cents": line.charge_cents,
+        "paid_cents": line.paid_cents,
+        "allowed_cents": line.allowed_cents,
+        "service_on": line.service_on,
+        "remarks": line.remarks,
+    }
+
+
+def authorization(customer_id: UUID, stated: Authorization) -> Row:
+    """Return the row of an authorization as a payer stated it."""
+    return {
+        "id": authorization_id(customer_id, stated),
+        "payer_key": stated.payer.key,
+        "payer_name": stated.payer.name,
+        "number": stated.number,
+        "patient": _patient(stated.patient),
+        "procedure": stated.procedure,
+        "status": stated.status,
+        "effective_on": stated.effective_on,
+        "expires_on": stated.expires_on,
+        "units_authorized": stated.units_authorized,
+        "units_used": stated.units_used,
+        "stated_on": stated.stated_on,
+    }
+
+
+def _all_adjustments(payment: ClaimPayment) -> tuple[Adjustment, ...]:
+    return payment.adjustments + tuple(a for line in payment.lines for a in line.adjustments)
+
+
+def _adjustments(owner: UUID, adjustments: Iterable[Adjustment]) -> list[Row]:
+    return [
+        {
+            "owner_id": owner,
+            "ordinal": ordinal,
+            "line": a.line,
+            "group_code": a.group,
+            "carc": a.carc,
+            "amount_cents": a.amount_cents,
+            "quantity": a.quantity,
+        }
+        for ordinal, a in enumerate(adjustments)
+    ]
+
+
+def _patient(patient: Patient) -> Row:
+    born_on: date | None = patient.born_on
+    return {"name": patient.name, "member_id": patient.member_id, "born_on": born_on}
+
+
+def _modifiers(lines: Sequence[ServiceLine]) -> list[str]:
+    return sorted({modifier for line in lines for modifier in line.modifiers})
+
+
+def as_json(rows: Iterable[Row]) -> str:
+    """Return rows as the JSON that `jsonb_to_recordset` takes."""
+    return orjson.dumps(list(rows)).decode()
