@@ -60,16 +60,18 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A claim that must not go out until a person released it."""
+    """A claim that must not go out until a person released it. submitted_on: of the submission that it is about."""
 
     claim_id: UUID
     reason: str
+    submitted_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """A submitted claim's risk score, 0-100, and what each factor added."""
+    """A submitted claim's risk score, 0-100, and what each factor added. submitted_on: of the scored submission."""
 
     claim_id: UUID
     score: int
     factors: object
+    submitted_on: str | None = None

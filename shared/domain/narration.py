@@ -152,6 +152,7 @@ def _submission(customer: UUID, claim: SubmittedClaim) -> Facts:
             "status": "submitted",
             "use": claim.use,
             "frequency": claim.frequency,
+            "submitted_on": claim.submitted_on,
             "authorization_number": claim.authorization_number or None,
             "service_on": claim.service_on,
             "diagnoses": claim.diagnoses,

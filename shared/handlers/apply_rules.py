@@ -38,7 +38,8 @@ def apply_rules(received: Received, *, record: EventRecord, book: RuleBook, cloc
         history = HistoryFacts(transaction, data.get("claim", {}), on)
         evaluation = page.rules.evaluate(event.type, EventFacts(data, on, history.lazy()), on)
         risks = [history.scored()] if event.type == "claim.submitted" else []
-        occasion = Occasion(event, clock(), (time.perf_counter() - started) * 1000)
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        occasion = Occasion(event, clock(), elapsed_ms, history.claim.get("submitted_on"))
         found = _effects(evaluation, page, occasion)
         transaction.decide(
             found.executions, actions=found.actions, alerts=found.alerts, holds=found.holds, risks=risks

@@ -46,11 +46,12 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """The event that was decided, and when. elapsed_ms: what deciding took."""
+    """The event that was decided, and when. elapsed_ms: what deciding took. submitted_on: of the claim's submission."""
 
     event: Event
     now: datetime
     elapsed_ms: float
+    submitted_on: str | None = None
 
 
 def no_match(occasion: Occasion) -> Execution:
@@ -109,14 +110,22 @@ def _do(
             state = "open"
             effects.alerts.append(_alert(action_id, execution, wanted.params))
         case "hold_claim":
-            claim = execution.subject.removeprefix("claims/")
-            effects.holds.append(Hold(UUID(claim), str(wanted.params["reason"])))
+            state = _hold(wanted, execution, occasion, effects)
         case "notify":
             effects.outgoing.append(_notification(action_id, wanted, execution, occasion, decision))
         case _:
             state = "requested"
             effects.outgoing.append(_portal_action(action_id, wanted, execution, occasion))
     effects.actions.append(_action(action_id, wanted, execution, state))
+
+
+def _hold(wanted: Wanted, execution: Execution, occasion: Occasion, effects: Effects) -> ActionState:
+    """Hold the claim that the event is about; what is about no claim is left to a person."""
+    kind, _, identity = execution.subject.partition("/")
+    if kind != "claims":
+        return "open"
+    effects.holds.append(Hold(UUID(identity), str(wanted.params["reason"]), occasion.submitted_on))
+    return "settled"
 
 
 def _ask_a_person(decision: Decision, execution: Execution, effects: Effects) -> None:

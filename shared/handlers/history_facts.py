@@ -39,7 +39,8 @@ class HistoryFacts:
 
     def scored(self) -> Risk:
         """Return the score as the record keeps it."""
-        return Risk(UUID(self.claim["id"]), self.risk.score, [asdict(factor) for factor in self.risk.factors])
+        factors = [asdict(factor) for factor in self.risk.factors]
+        return Risk(UUID(self.claim["id"]), self.risk.score, factors, self.claim.get("submitted_on"))
 
     @cached_property
     def contracted_cents(self) -> int | None:

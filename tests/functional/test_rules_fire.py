@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 ENVELOPE = "ISA*00*          *00*          *ZZ*PAYER          *ZZ*PRACTICE       *261101*1200*^*00501*000000001*0*P*:~"
 
 
+THERAPY_CLAIM = (
+    b'{"resourceType":"Claim","status":"active","use":"claim","created":"2026-11-02",'
+    b'"identifier":[{"value":"RISKY"}],"insurer":{"display":"Oak Health"},"patient":{"display":"Pat Sample"},'
+    b'"provider":{"display":"P"},"total":{"value":120,"currency":"USD"},"item":[{"sequence":1,'
+    b'"productOrService":{"coding":[{"code":"97110"}]},"net":{"value":120,"currency":"USD"}}]}'
+)
+
+
 def advice(trace: str, number: str, code: str, charge: int, paid: int, adjustment: str) -> bytes:
     return (
         f"{ENVELOPE}GS*HP*PAYER*PRACTICE*20261101*1200*1*X*005010X221A1~ST*835*0001~"
@@ -143,13 +151,7 @@ def test_a_risky_claim_is_held_with_its_factors(pipeline: "Pipeline", practice: 
             practice, advice(f"R{nth}", f"R{nth}", "4", 40, 0, "CAS*CO*16*40~").replace(b"99213", b"97110")
         )
     assert pipeline.drained()
-    claim = (
-        b'{"resourceType":"Claim","status":"active","use":"claim","created":"2026-11-02",'
-        b'"identifier":[{"value":"RISKY"}],"insurer":{"display":"Oak Health"},"patient":{"display":"Pat Sample"},'
-        b'"provider":{"display":"P"},"total":{"value":120,"currency":"USD"},"item":[{"sequence":1,'
-        b'"productOrService":{"coding":[{"code":"97110"}]},"net":{"value":120,"currency":"USD"}}]}'
-    )
-    pipeline.send(practice, claim, content_type="application/fhir+json")
+    pipeline.send(practice, THERAPY_CLAIM, content_type="application/fhir+json")
     assert pipeline.drained()
     held = of(
         pipeline,
@@ -160,6 +162,38 @@ def test_a_risky_claim_is_held_with_its_factors(pipeline: "Pipeline", practice: 
     assert held["hold_reason"] == "denial_risk"
     assert held["risk_score"] >= 70
     assert sum(f["contribution"] for f in held["risk_factors"]) == pytest.approx(held["risk_score"], abs=0.5)
+
+
+def test_an_older_submission_that_comes_late_does_not_overwrite_the_score(
+    pipeline: "Pipeline", practice: Connection
+) -> None:
+    for nth in range(3):
+        pipeline.send(
+            practice, advice(f"O{nth}", f"O{nth}", "4", 40, 0, "CAS*CO*16*40~").replace(b"99213", b"97110")
+        )
+    assert pipeline.drained()
+    corrected, older = (
+        THERAPY_CLAIM.replace(b'"97110"}]}', b'"97110"}]},"modifier":[{"coding":[{"code":"GP"}]}]'),
+        (THERAPY_CLAIM.replace(b"2026-11-02", b"2026-11-01")),
+    )
+    for body in (corrected, older):
+        pipeline.send(practice, body, content_type="application/fhir+json")
+        assert pipeline.drained()
+    claim = of(
+        pipeline,
+        "SELECT risk_score, modifiers FROM claims"
+        " WHERE customer_id = CAST(:c AS uuid) AND claim_number = 'RISKY'",
+        practice,
+    )[0]
+    assert claim["modifiers"] == ["GP"]
+    scored = of(
+        pipeline,
+        "SELECT e.decision FROM executions e WHERE e.customer_id = CAST(:c AS uuid)"
+        " AND e.event_type = 'claim.submitted' ORDER BY e.created_at",
+        practice,
+    )
+    assert len(scored) == 2
+    assert claim["risk_score"] < 80  # the older one, without its modifier, scores 100
 
 
 def test_a_rule_in_shadow_leaves_its_decision_and_nothing_else(pipeline: "Pipeline") -> None:

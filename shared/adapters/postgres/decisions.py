@@ -78,8 +78,10 @@ UPDATE claims c SET
     hold_reason = coalesce(n.reason, c.hold_reason),
     risk_score = coalesce(n.score, c.risk_score),
     risk_factors = coalesce(n.factors, c.risk_factors)
-FROM jsonb_to_recordset(CAST(:claims AS jsonb)) AS n(claim_id uuid, reason text, score smallint, factors jsonb)
+FROM jsonb_to_recordset(CAST(:claims AS jsonb)) AS n(
+    claim_id uuid, reason text, score smallint, factors jsonb, submitted_on date)
 WHERE c.id = n.claim_id
+    AND (n.submitted_on IS NULL OR c.submitted_on IS NULL OR n.submitted_on >= c.submitted_on)
 """)
 
 # A failure belongs to the newest replay (or to none, before the first), or its sender sent the event again
@@ -193,9 +195,13 @@ def decide(
     risks: Sequence[Risk],
 ) -> None:
     """Write one event's audit trail and everything that follows from it in one statement."""
-    changes: dict[UUID, dict[str, object]] = {hold.claim_id: {"reason": hold.reason} for hold in holds}
+    changes: dict[UUID, dict[str, object]] = {
+        hold.claim_id: {"reason": hold.reason, "submitted_on": hold.submitted_on} for hold in holds
+    }
     for risk in risks:
-        changes.setdefault(risk.claim_id, {}).update(score=risk.score, factors=risk.factors)
+        changes.setdefault(risk.claim_id, {}).update(
+            score=risk.score, factors=risk.factors, submitted_on=risk.submitted_on
+        )
     connection.execute(
         AUDIT,
         {
