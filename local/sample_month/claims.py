@@ -35,7 +35,11 @@ def _forgetful(claim: Claim) -> Claim:
 
     Aetna denies all of Summit by then, so these are the claims that look most like a denial before they go out.
     """
-    if claim.practice is SUMMIT and claim.payer is AETNA and any("25" in line.modifiers for line in claim.lines):
+    if (
+        claim.practice is SUMMIT
+        and claim.payer is AETNA
+        and any("25" in line.modifiers for line in claim.lines)
+    ):
         return _with_mistake(claim, "modifier_missing")
     return claim
 
