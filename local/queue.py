@@ -5,6 +5,9 @@ Leases and acknowledgements are committed without waiting for the disk: losing o
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
 
 import orjson
 from sqlalchemy import Engine, TextClause, text
@@ -13,6 +16,10 @@ from local.broker import Leased
 from local.push import LOCAL_PROJECT, Pushed
 from local.subscriptions import Retry, Subscription
 from shared.adapters.postgres.engine import database_errors
+
+P = ParamSpec("P")
+T = TypeVar("T")
+THREADS: Final = 6
 
 PULL = text("""
 WITH next AS (
@@ -56,25 +63,30 @@ class Queue:
     def __init__(self, engine: Engine, declared: Sequence[Subscription], policy: Retry) -> None:
         """engine: of the embedded runtime's own database. policy: how soon and how often a message comes again."""
         self._engine = engine
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="queue")
         self._declared = {subscription.name: subscription for subscription in declared}
         self._policy = policy
 
+    async def close(self) -> None:
+        """Wait for the statements under way. After that the engine can be disposed of."""
+        await asyncio.to_thread(self._threads.shutdown)
+
     async def pull(self, wanted: Mapping[str, int], *, wake: Callable[[], None]) -> list[Leased]:  # noqa: ARG002
         """Lease up to so many messages of each subscription, oldest first. A table wakes nobody."""
-        return await asyncio.to_thread(self._pull, wanted)
+        return await self._in_thread(self._pull, wanted)
 
     async def ack(self, leased: Sequence[Leased]) -> None:
         """Forget messages."""
-        await asyncio.to_thread(self._run, ACK, {"seqs": [int(one.receipt) for one in leased]})
+        await self._in_thread(self._run, ACK, {"seqs": [int(one.receipt) for one in leased]})
 
     async def nack(self, leased: Leased) -> None:
         """Let a message come again after its back-off, or become a dead letter after its last attempt."""
         subscription, attempt = self._declared[leased.pushed.subscription], leased.pushed.attempt
         if subscription.dead_letter_topic and attempt >= self._policy.max_delivery_attempts:
-            await asyncio.to_thread(self._forward, leased, subscription)
+            await self._in_thread(self._forward, leased, subscription)
             return
         again = {"seq": int(leased.receipt), "delay_s": self._policy.backoff_s(attempt)}
-        await asyncio.to_thread(self._run, NACK, again)
+        await self._in_thread(self._run, NACK, again)
 
     def depth(self) -> int:
         """Return how many messages are not acknowledged yet. Blocks.
@@ -84,6 +96,9 @@ class Queue:
         """
         with database_errors(), self._engine.connect() as connection:
             return int(connection.exec_driver_sql("SELECT count(*) FROM messages").scalar_one())
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **kwargs))
 
     def _pull(self, wanted: Mapping[str, int]) -> list[Leased]:
         rows = [

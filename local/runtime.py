@@ -19,7 +19,7 @@ from typing import ClassVar, Final, Self
 from local.broker import Broker, Faults, Source
 from local.postgres import LocalPostgres
 from local.push import Pusher
-from local.queue import Queue
+from local.queue import THREADS, Queue
 from local.subscriptions import Retry, Subscription, retry, subscriptions
 from shared.adapters.embedded.engine import build_local_engine
 from shared.runtime.settings import Runtime, Settings, to_environment
@@ -113,9 +113,10 @@ class LocalRuntime:
 
     async def _source(self, stack: AsyncExitStack, declared: Sequence[Subscription], policy: Retry) -> Source:
         """Return where the messages come from."""
-        engine = build_local_engine(replace(self.settings, pool_size=6))
+        engine = build_local_engine(replace(self.settings, pool_size=THREADS + 1))
         stack.callback(engine.dispose)
         self.queue = Queue(engine, declared, policy)
+        stack.push_async_callback(self.queue.close)
         return self.queue
 
     async def _start_broker(self, stack: AsyncExitStack) -> None:

@@ -156,7 +156,9 @@ class Deliveries:
         engine: Engine = self._request.getfixturevalue("local_engine")
         with engine.connect() as connection:
             connection.exec_driver_sql("TRUNCATE messages")
-        return EmbeddedPublisher(engine), Queue(engine, subscriptions(), policy)
+        queue = Queue(engine, subscriptions(), policy)
+        self._stack.push_async_callback(queue.close)
+        return EmbeddedPublisher(engine), queue
 
     async def _emulated(self, policy: Retry) -> tuple[Publisher, Source]:
         emulators: Emulators = self._request.getfixturevalue("emulators")

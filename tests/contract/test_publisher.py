@@ -107,6 +107,7 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
                 connection.exec_driver_sql("TRUNCATE messages")
             queue = Queue(engine, subscriptions(), retry())
             yield BrokerBench(EmbeddedPublisher(engine), queue, locked_table(engine))
+            await queue.close()
         case _:
             emulators: Emulators = request.getfixturevalue("emulators")
             project: str = request.getfixturevalue("project")
