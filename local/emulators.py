@@ -36,7 +36,7 @@ from local.subscriptions import Retry, Subscription, topics
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 5.0
 CALL_TIMEOUT_S: Final = 10.0
-GUARD: Final = 'exec 3<&0; { read -r _ <&3; kill -TERM 0; } & exec "$@" </dev/null'
+GUARD: Final = 'exec 3<&0; { read -r _ <&3; kill -KILL 0; } & exec "$@" </dev/null'
 
 
 class EmulatorsMissingError(RuntimeError):
@@ -192,10 +192,10 @@ class _Emulator:
             self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """End the group, and nothing else. Its Java process is no child of ours to wait for, but its port tells."""
-        self._signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=STOP_TIMEOUT_S)
+        """End the group, and nothing else: at once, since it keeps nothing.
+
+        Its Java process is no child of ours to wait for, but its port tells.
+        """
         self._signal(signal.SIGKILL)
         self._process.wait()
         if self._process.stdin is not None:
