@@ -69,16 +69,16 @@ def show_listing(listing: Listing, state: str, *, as_json: bool, home: Path) -> 
         show_letters(listing.letters, title="\nOne by one")
     if after and len(listing.letters) < listing.total:
         out.print(f"\nThe next page:  --after {after}")
-    _suggest(listing, home)
+    _suggest(listing, state, home)
 
 
-def _suggest(listing: Listing, home: Path) -> None:
+def _suggest(listing: Listing, state: str, home: Path) -> None:
     """Print what to try next with the most frequent cause."""
     worst = listing.causes[0]
     filters = ("--function", worst.consumer, "--code", worst.code)
     out = console()
     out.print(f"\nOne of the most frequent:   {command('dead-letters', 'show', worst.newest_id, home=home)}")
-    if worst.consumer:
+    if worst.consumer and state == "open":
         out.print(f"What a replay would do:     {command('dead-letters', 'replay', *filters, home=home)}")
 
 

@@ -150,3 +150,12 @@ def test_a_corrected_body_is_published_and_the_original_is_kept(practice: Practi
     assert report.progress.tally.processed == 1
     [row], [replay] = practice.rows("dead_letters"), practice.rows("dead_letter_replays")
     assert (row["body"], replay["edited_body"]) == (broken("X1"), advice("X1"))
+
+
+def test_a_letter_discarded_by_mistake_is_replayed_when_it_is_named(practice: Practice) -> None:
+    practice.keep_advices(1)
+    [letter] = practice.letters(practice.ours, limit=5)
+    practice.discard([letter.id], by="ada", why="the wrong one")
+    assert practice.replay().progress.looked_at == 0
+    assert practice.replay(Wanted(ids=(letter.id,))).progress.tally.processed == 1
+    assert practice.states() == {("replayed", "processed")}
