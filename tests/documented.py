@@ -85,11 +85,10 @@ def _faults(expected: Mapping[str, Any], reply: Reply) -> Iterator[str]:
         yield from [f"{reply.status} has a body"] if reply.body else []
     elif media_type not in expected["content"]:
         yield f"{reply.status} as {media_type!r}: {reply.body[:80]!r}"
-    elif media_type == "text/plain":
-        yield from _schema_faults(expected["content"][media_type]["schema"], reply.body.decode(), media_type)
     elif reply.body:  # none after HEAD
         schema = expected["content"][media_type]["schema"]
-        yield from _schema_faults(schema, json.loads(reply.body), str(reply.status))
+        value = reply.body.decode() if _is_plain(reply) else json.loads(reply.body)
+        yield from _schema_faults(schema, value, str(reply.status))
 
 
 def _is_plain(reply: Reply) -> bool:

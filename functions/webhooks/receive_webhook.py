@@ -37,6 +37,10 @@ MEDIA_TYPES: Final = frozenset(
         "application/octet-stream",
     }
 )
+PLAIN: Final = {
+    "content-encoding": "identity",
+    "transfer-encoding": "chunked",
+}  # codings that compress nothing
 MAX_CONTENT_TYPE: Final = 200
 PATH_PARTS: Final = 4
 TRACE_PARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -72,8 +76,9 @@ async def _delivery(request: Request, path: str) -> RawDelivery:
     if request.method != "POST":
         raise PoisonError("method_not_allowed")
     headers = request.headers
-    if any(encoding.strip().lower() != "identity" for encoding in headers.getlist("content-encoding")):
-        raise PoisonError("unsupported_media_type", "a compressed body")
+    for name, plain in PLAIN.items():
+        if any(coding.strip().lower() != plain for coding in headers.getlist(name)):
+            raise PoisonError("unsupported_media_type", "a compressed body")
     return RawDelivery(
         provider=parts[2],
         connection_id=parts[3],

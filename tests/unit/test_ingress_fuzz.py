@@ -24,13 +24,14 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 import main
-from functions.webhooks.receive_webhook import MEDIA_TYPES
+from functions.webhooks.receive_webhook import MEDIA_TYPES, PLAIN, TRACE_PARENT
 from shared.adapters.memory import (
     InMemoryConnectionRegistry,
     InMemoryIdempotencyStore,
     InMemoryPublisher,
     InMemorySecretStore,
 )
+from shared.domain.ids import event_id
 from shared.handlers.accept_webhook import Ingress, RawDelivery, accept_webhook
 from shared.ports.connections import Connection, Scheme
 from shared.runtime import bootstrap
@@ -229,7 +230,9 @@ KNOWN_NAMES = [
     b"content-type", b"content-length", b"content-encoding", b"transfer-encoding", b"host", b"traceparent",
     b"webhook-id", b"webhook-timestamp", b"webhook-signature", b"x-signature", b"x-timestamp", b"x-idempotency-key",
     b"function-execution-id", b"x-cloud-trace-context", b"expect", b"connection", b"x-forwarded-for", b"cookie",
+    b"ce-id", b"ce-customerid", b"ce-type", b"ce-replayid", b"upstream-letter", b"x-goog-pubsub-delivery-attempt",
 ]  # fmt: skip
+PLAIN_NAMES = {name.encode() for name in PLAIN}
 LIKELY_VALUES = [
     b"application/json", b"application/json; charset=\xff", b"text/xml", b"identity", b"gzip", b"0", b"-1", b"1e9",
     b"9" * 26, b"chunked", b"chunked, identity", b"v1,AAAA", b"v1," * 1000, b"sha256=", b"\xff" * 50, b"x" * 20_000,
@@ -294,14 +297,23 @@ def test_no_header_but_the_declared_ones_matters_to_a_delivery(
         {**sign("standard-webhooks", delivery_id, body, SECRET, NOW), "content-type": "application/json"}
     )
     # Servers keep the order of equal names; the first of ours is the signed one.
-    others = [
-        (name, value) for name, value in headers if name not in {b"content-encoding", b"content-length"}
-    ]
+    heeded = {b"content-length", *PLAIN_NAMES}
+    others = [(name, value) for name, value in headers if name not in heeded]
     reply = sender.send(address(STANDARD), [*signed, *others], [body], query=query)
     assert reply.status == 202
     published = sender.app.publisher.messages[-1]
     assert published.data == body
-    assert all(value.isascii() and value.isprintable() for value in published.attributes.values())
+    attributes = dict(published.attributes)
+    assert all(value.isascii() and value.isprintable() for value in attributes.values())
+    assert attributes.pop("ce-time") == NOW.isoformat(timespec="microseconds")
+    assert TRACE_PARENT.fullmatch(attributes.pop("traceparent"))
+    event = str(event_id(STANDARD.id, delivery_id))
+    assert attributes == {
+        "ce-id": event, "ce-type": "app.upstream.webhook.received", "ce-source": f"/connections/{STANDARD.id}",
+        "ce-subject": f"connections/{STANDARD.id}", "ce-specversion": "1.0", "ce-parentid": event,
+        "ce-customerid": str(STANDARD.customer_id), "ce-connectionid": str(STANDARD.id), "ce-provider": "acme",
+        "ce-payloadformat": "auto", "ce-deliveryid": delivery_id, "Content-Type": "application/json",
+    }  # fmt: skip
 
 
 # Signed well, whatever it says.
@@ -381,9 +393,16 @@ def test_a_compressed_body_is_refused_unread(sender: Sender, encodings: list[byt
     assert sender.reads == 0
 
 
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"gzip", b"identity"])
+def test_a_body_that_is_compressed_for_its_transfer_is_refused_unread(sender: Sender, coding: bytes) -> None:
+    assert sender.deliver(b"{}", headers=[(b"transfer-encoding", coding)]).status == 415
+    assert sender.reads == 0
+
+
 @pytest.mark.parametrize("encoding", [b"identity", b"Identity", b" identity "])
 def test_a_body_that_is_said_not_to_be_compressed_is_taken(sender: Sender, encoding: bytes) -> None:
-    assert sender.deliver(b"{}", headers=[(b"content-encoding", encoding)]).status == 202
+    headers = [(b"content-encoding", encoding), (b"transfer-encoding", b"Chunked")]
+    assert sender.deliver(b"{}", headers=headers).status == 202
 
 
 @pytest.mark.parametrize(
@@ -526,7 +545,7 @@ def test_a_hundred_bodies_of_eight_mebibytes_at_once_cost_their_own_size_and_one
 def test_the_worst_headers_cost_milliseconds(sender: Sender) -> None:
     junk = [(b"x-%d" % n, b"\xff" * 300) for n in range(200)]
     long = [
-        (name, b"v1," * 20_000) for name in KNOWN_NAMES if name not in {b"content-type", b"content-encoding"}
+        (name, b"v1," * 20_000) for name in KNOWN_NAMES if name not in {b"content-type", *PLAIN_NAMES}
     ]
     headers = [(b"content-type", b"application/json"), *long, *junk]
     started = time.perf_counter()
