@@ -76,11 +76,6 @@ async def _close(store: IdempotencyStore) -> None:
         await store.close()
 
 
-def known_to_fail_embedded(request: pytest.FixtureRequest, why: str) -> None:
-    if "embedded" in request.node.callspec.id:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
-
-
 async def refused(attempt: Awaitable[object]) -> str:
     with pytest.raises((TransientError, PoisonError)) as caught:
         await attempt
@@ -147,10 +142,7 @@ async def test_a_lease_of_nothing_holds_nobody_off(shelf: Shelf) -> None:
     await shelf.store.settle(second, OUTCOME)
 
 
-async def test_a_lease_of_nothing_holds_nobody_off_at_the_same_moment(
-    shelf: Shelf, request: pytest.FixtureRequest
-) -> None:
-    known_to_fail_embedded(request, "asks for one key in one batch: the later ones are told key_held")
+async def test_a_lease_of_nothing_holds_nobody_off_at_the_same_moment(shelf: Shelf) -> None:
     claims = await asyncio.gather(*(shelf.own(lease_s=0) for _ in range(8)))
     assert len({claim.token for claim in claims}) == 8
     fates = await asyncio.gather(
@@ -170,10 +162,7 @@ async def test_an_earlier_owner_can_neither_settle_nor_release(shelf: Shelf) -> 
     assert await shelf.claim() == Settled(shelf.key, OUTCOME)
 
 
-async def test_an_earlier_owner_is_refused_in_the_same_moment_too(
-    shelf: Shelf, request: pytest.FixtureRequest
-) -> None:
-    known_to_fail_embedded(request, "settlements of one key in one batch: the earlier owner's seems to hold")
+async def test_an_earlier_owner_is_refused_in_the_same_moment_too(shelf: Shelf) -> None:
     earlier = await shelf.own(lease_s=0)
     later = await shelf.own(lease_s=0)
     fates = await asyncio.gather(
@@ -248,10 +237,7 @@ async def test_a_key_may_be_long_and_in_any_script(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("key", ["receive_webhook/1", "x" * 1501, "é" * 751, "..", "__reserved__"])
-async def test_what_cannot_be_a_documents_id_is_no_key(
-    shelf: Shelf, key: str, request: pytest.FixtureRequest
-) -> None:
-    known_to_fail_embedded(request, "does not check keys")
+async def test_what_cannot_be_a_documents_id_is_no_key(shelf: Shelf, key: str) -> None:
     with pytest.raises(ValueError, match="not a key"):
         await shelf.claim(key=key)
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import orjson
 from sqlalchemy import Engine, RowMapping, TextClause, text
 
+from shared.adapters.key_rules import check_key
 from shared.adapters.postgres.engine import database_errors
 from shared.ports.clock import Clock
 from shared.ports.idempotency import Claim, Settled
@@ -45,7 +46,7 @@ SETTLE = text("""
 UPDATE keys k SET state = 'settled', outcome = r.outcome
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(key text, token text, outcome jsonb)
 WHERE k.key = r.key AND k.token = r.token AND k.state = 'claimed'
-RETURNING k.key
+RETURNING k.key, k.token
 """)
 
 RELEASE = text("DELETE FROM keys WHERE key = :key AND token = :token AND state = 'claimed'")
@@ -82,6 +83,7 @@ class EmbeddedIdempotencyStore:
         self, key: str, *, payload_sha256: str, lease_s: float, expires_at: datetime
     ) -> Claim | Settled:
         """Own `key` until the lease ends, or return the outcome someone already reached."""
+        check_key(key)
         ask = _Ask(key, token_hex(8), payload_sha256, lease_s, expires_at)
         return await _within(self._claims.submit(ask))
 
@@ -106,30 +108,29 @@ class EmbeddedIdempotencyStore:
         return await asyncio.to_thread(self._claim_now, asks)
 
     def _claim_now(self, asks: Sequence[_Ask]) -> list[Claim | Settled | Exception]:
-        """Claim each key once; of several asks for one key in a batch, the rest see what the first one did."""
+        """Claim in rounds, each key once a round: of several asks for one key, each sees what the one before it did."""
+        answers: dict[str, Claim | Settled | Exception] = {}
+        left = list(asks)
+        while left:
+            first = {ask.key: ask for ask in reversed(left)}
+            answers |= self._claim_once(list(first.values()))
+            left = [ask for ask in left if ask.token not in answers]
+        return [answers[ask.token] for ask in asks]
+
+    def _claim_once(self, asks: Sequence[_Ask]) -> dict[str, Claim | Settled | Exception]:
+        """Claim different keys in one statement; return the answer to each ask by its token."""
         now = self._clock().astimezone(UTC)
-        first = {ask.key: ask for ask in reversed(asks)}
-        rows = [
-            {
-                "key": ask.key,
-                "token": ask.token,
-                "payload_sha256": ask.payload_sha256,
-                "lease_expires_at": now + timedelta(seconds=ask.lease_s),
-                "expires_at": ask.expires_at,
-            }
-            for ask in first.values()
-        ]
+        given = {"rows": orjson.dumps([_row(ask, now) for ask in asks]).decode(), "now": now.isoformat()}
         with database_errors(), self._engine.connect() as connection:
-            given = {"rows": orjson.dumps(rows).decode(), "now": now.isoformat()}
             taken = {row.token: row.created for row in connection.execute(CLAIM, given)}
             others = [ask.key for ask in asks if ask.token not in taken]
             found = _by_key(connection.execute(LOOK_UP, {"keys": others}).mappings()) if others else {}
-        return [
-            Claim(ask.key, ask.token, taken[ask.token])
+        return {
+            ask.token: Claim(ask.key, ask.token, taken[ask.token])
             if ask.token in taken
             else _refuse(ask, found.get(ask.key))
             for ask in asks
-        ]
+        }
 
     async def _settle_all(self, settlements: Sequence[_Settlement]) -> Sequence[bool | Exception]:
         return await asyncio.to_thread(self._settle_now, settlements)
@@ -137,8 +138,10 @@ class EmbeddedIdempotencyStore:
     def _settle_now(self, settlements: Sequence[_Settlement]) -> list[bool | Exception]:
         rows = [{"key": s.claim.key, "token": s.claim.token, "outcome": dict(s.outcome)} for s in settlements]
         with database_errors(), self._engine.connect() as connection:
-            settled = set(connection.execute(SETTLE, {"rows": orjson.dumps(rows).decode()}).scalars())
-        return [s.claim.key in settled for s in settlements]
+            settled = {
+                tuple(row) for row in connection.execute(SETTLE, {"rows": orjson.dumps(rows).decode()})
+            }
+        return [(s.claim.key, s.claim.token) in settled for s in settlements]
 
     def _run(self, statement: TextClause, parameters: Mapping[str, object]) -> None:
         with database_errors(), self._engine.connect() as connection:
@@ -147,6 +150,16 @@ class EmbeddedIdempotencyStore:
     def _ping(self) -> None:
         with database_errors(), self._engine.connect() as connection:
             connection.exec_driver_sql("SELECT 1")
+
+
+def _row(ask: _Ask, now: datetime) -> dict[str, object]:
+    return {
+        "key": ask.key,
+        "token": ask.token,
+        "payload_sha256": ask.payload_sha256,
+        "lease_expires_at": now + timedelta(seconds=ask.lease_s),
+        "expires_at": ask.expires_at,
+    }
 
 
 def _by_key(rows: Iterable[RowMapping]) -> dict[str, RowMapping]:
