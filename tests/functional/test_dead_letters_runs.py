@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared.adapters.embedded.publisher import EmbeddedPublisher
 from shared.adapters.memory import InMemoryPublisher
 from shared.adapters.postgres.dead_letters import PostgresDeadLetterDesk
 from shared.domain.events import Message
@@ -26,18 +27,18 @@ def practice(pipeline: "Pipeline") -> Practice:
 
 
 class CountingPublisher:
-    """The pipeline's publisher, and the ids of what went through it."""
+    """A publisher of one engineer's own, as each process has one, and the ids of what went through it."""
 
     def __init__(self, pipeline: "Pipeline") -> None:
-        self._pipeline = pipeline
+        self._publisher = EmbeddedPublisher(pipeline.app.local_engine)
         self.published: list[str] = []
 
     async def publish(self, messages: Sequence[Message], *, timeout_s: float) -> None:
         self.published += [one.attributes["ce-id"] for one in messages]
-        await self._pipeline.app.publisher.publish(messages, timeout_s=timeout_s)
+        await self._publisher.publish(messages, timeout_s=timeout_s)
 
     async def ready(self) -> None:
-        await self._pipeline.app.publisher.ready()
+        await self._publisher.ready()
 
 
 def test_two_engineers_at_once_publish_no_letter_twice(pipeline: "Pipeline", practice: Practice) -> None:
