@@ -36,6 +36,21 @@ ErrorCode = Literal[
     "delivery_refused",  # a notification's receiver said no for good
     "delivery_failed",  # a notification could not be handed over for now
     "invalid_recipient",  # a notification with no usable address
+    # Payers' portals (docs/portals.md)
+    "captcha",  # the portal asks for a human; it gets one
+    "interstitial",  # something to accept or answer stands before the page
+    "unknown_page",  # the portal is not as its flow knows it
+    "wrong_password",  # never tried twice
+    "account_locked",  # the portal has locked the account
+    "mfa_refused",  # the one-time code was not taken
+    "payer_refused",  # the payer read the request and said no
+    "portal_unavailable",  # maintenance, a 5xx, or no answer in time, before a commit
+    "session_lost",  # signed out in mid-form, before a commit
+    "commit_unclear",  # Submit was pressed, and no reference seen
+    "missing_field",  # the flow requires a field or file that the action does not have
+    "no_portal_flow",  # no flow for this payer and action, or not in this version
+    "invalid_flow",  # a flow that does not validate
+    "browser_unavailable",  # no Chromium, or it died
     "unhandled",  # our bug
 ]
 
