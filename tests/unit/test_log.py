@@ -38,6 +38,7 @@ def test_a_line_has_its_members_its_severity_and_its_time() -> None:
     assert line.pop("timestamp").endswith("Z")
     assert line == {
         "event": "event.processed", "severity": "INFO", "event_id": "e-1", "count": 3, "duration_ms": 1.5,
+        "duration_s": 0.0015,
     }  # fmt: skip
 
 
