@@ -77,13 +77,12 @@ class ClaimLoop:
     def take_cas(self, cas: Segment) -> None:
         """Add up to six reasons: triplets of code, amount and quantity."""
         line = len(self._lines) + 1 if self._line else 0
-        adjustments = (self._line or self).adjustments
-        group = code(cas, 1)
-        for at in range(2, len(cas), 3):
-            if element(cas, at) or element(cas, at + 1):
-                adjustments.append(
-                    Adjustment(group, code(cas, at), amount(cas, at + 1), element(cas, at + 2), line)
-                )
+        add = (self._line or self).adjustments.append
+        group, count = code(cas, 1), len(cas)
+        for at in range(2, count, 3):
+            if cas[at].strip() or element(cas, at + 1):
+                quantity = cas[at + 2].strip() if at + 2 < count else ""
+                add(Adjustment(group, code(cas, at), amount(cas, at + 1), quantity, line))
 
     def take_nm1(self, nm1: Segment) -> None:
         """Note a person or provider by role."""

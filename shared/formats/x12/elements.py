@@ -68,9 +68,11 @@ def code(segment: Segment, position: int) -> str:
     Raises:
         ElementError: it is missing, or not one to five letters and digits.
     """
-    value = element(segment, position)
-    if not value or len(value) > MAX_CODE or not value.isalnum() or not value.isascii():
-        raise ElementError(_name(segment, position), "missing" if not value else "not a code")
+    value = segment[position] if position < len(segment) else ""
+    if not _is_code(value):
+        value = value.strip()
+        if not _is_code(value):
+            raise ElementError(_name(segment, position), "not a code" if value else "missing")
     return value
 
 
@@ -94,14 +96,8 @@ def amount(segment: Segment, position: int) -> int:
         ElementError: it is missing, not a number, or larger than any real remittance.
     """
     value = segment[position] if position < len(segment) else ""
-    whole, _, part = value.partition(".")
-    # The usual forms, "34" and "34.5" and "34.50", at a sixth of what Decimal costs.
-    if len(part) <= _CENTS and len(value) <= _MAX_DIGITS and whole.isdecimal() and value.isascii():
-        if not part:
-            return int(whole) * 100
-        if part.isdecimal():
-            return int(whole + part) if len(part) == _CENTS else int(whole + part) * 10
-    return _odd_amount(value.strip(), _name(segment, position))
+    usual = _usual_amount(value)
+    return _odd_amount(value.strip(), _name(segment, position)) if usual is None else usual
 
 
 def optional_amount(segment: Segment, position: int) -> int:
@@ -123,6 +119,24 @@ def day(value: str) -> date | None:
         return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
         return None
+
+
+# Codes and amounts repeat, within a file and across files: looking one up costs a third of working it out.
+@lru_cache(maxsize=4096)
+def _is_code(value: str) -> bool:
+    return 0 < len(value) <= MAX_CODE and value.isalnum() and value.isascii()
+
+
+@lru_cache(maxsize=16384)
+def _usual_amount(value: str) -> int | None:
+    """Return an amount in its usual forms, "34" and "34.5" and "34.50", in cents; None for any other."""
+    whole, _, part = value.partition(".")
+    if len(part) <= _CENTS and len(value) <= _MAX_DIGITS and whole.isdecimal() and value.isascii():
+        if not part:
+            return int(whole) * 100
+        if part.isdecimal():
+            return int(whole + part) if len(part) == _CENTS else int(whole + part) * 10
+    return None
 
 
 def _odd_amount(value: str, name: str) -> int:

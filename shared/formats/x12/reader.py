@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from io import BytesIO
 from typing import Final
 
 from shared.domain.claims import Record
 from shared.formats.x12.envelope import Envelope, Transaction
-from shared.formats.x12.interchange import Interchange, decode, interchanges
+from shared.formats.x12.interchange import Interchange, Stream, interchanges
 from shared.formats.x12.remittance import read_remittance
 from shared.formats.x12.repeats import tell_apart
 from shared.runtime.errors import UnreadableError
@@ -18,7 +19,14 @@ TRANSACTION_SETS: Final[Mapping[str, Callable[[Transaction], Iterator[Record]]]]
 
 
 def read_x12(body: bytes) -> Iterator[Record]:
+    """Yield the records of a payload, as `read_stream` does."""
+    return read_stream(BytesIO(body))
+
+
+def read_stream(stream: Stream) -> Iterator[Record]:
     """Yield the records of every transaction set of every interchange, in the payload's order.
+
+    No more of it is held than one block and one claim's loop, whatever its size.
 
     Findings about an interchange's trailer come with its last record.
     Raises:
@@ -27,7 +35,7 @@ def read_x12(body: bytes) -> Iterator[Record]:
     Source: ASC X12.5, X12.6.
     """
     yield from tell_apart(
-        record for interchange in interchanges(decode(body)) for record in _read_interchange(interchange)
+        record for interchange in interchanges(stream) for record in _read_interchange(interchange)
     )
 
 

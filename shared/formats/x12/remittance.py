@@ -33,15 +33,15 @@ def read_remittance(transaction: Transaction) -> Iterator[ClaimPayment | Remitta
     advice = Advice(transaction, remittance, list(header.findings(transaction.place)))
     try:
         for index, segment in chain([follows], transaction.segments):
+            claim, take = advice.claim, CLAIM_SEGMENTS.get(segment[0])
+            if take is not None and claim is not None:
+                take(claim, segment)
+                continue
+            yield from advice.end_claim()
             if segment[0] == "SE":
-                yield from advice.end_claim()
                 yield advice.close(index, segment)
                 return
-            if (take := CLAIM_SEGMENTS.get(segment[0])) is not None and advice.claim is not None:
-                take(advice.claim, segment)
-            else:
-                yield from advice.end_claim()
-                advice.take(index, segment)
+            advice.take(index, segment)
     except ElementError as exc:
         raise _located(advice.place, exc) from exc
     raise transaction.truncated()
