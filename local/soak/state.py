@@ -37,8 +37,13 @@ STATE: Final[Mapping[str, str]] = {
     "payment advices": f"SELECT to_jsonb(r) - {_UNTIMED} - 'event_id' FROM remittances r",
     "authorizations": f"SELECT to_jsonb(a) - {_UNTIMED} FROM authorizations a",
     "daily sums": """
-        SELECT to_jsonb(s) FROM claim_daily_stats s
+        SELECT to_jsonb(s) - 'changed_tx' FROM claim_daily_stats s
         WHERE decided <> 0 OR denied <> 0 OR charge_cents <> 0 OR paid_cents <> 0
+    """,
+    "daily reasons": "SELECT to_jsonb(s) FROM claim_daily_reasons s WHERE denied <> 0 OR charge_cents <> 0",
+    "days to decision": "SELECT to_jsonb(s) FROM claim_lags s WHERE claims <> 0",
+    "daily lines": """
+        SELECT to_jsonb(s) FROM payment_daily_lines s WHERE lines <> 0 OR units <> 0 OR received_cents <> 0
     """,
     "deliveries processed": """
         SELECT jsonb_build_object('event', event_id, 'customer', customer_id) FROM inbox
@@ -153,6 +158,25 @@ LAWS: Final[Mapping[str, str]] = {
             = (c.customer_id, c.stat_payer_key, c.stat_procedure, c.stat_day)
         WHERE (s.decided, s.denied, s.charge_cents, s.paid_cents)
             IS DISTINCT FROM (c.decided, c.denied, c.charged, c.paid)
+    """,
+    "daily reasons that are not the sums of their claims": """
+        SELECT count(*) FROM (
+            SELECT customer_id, stat_payer_key, stat_carc, stat_procedure, stat_day, count(*) AS denied,
+                sum(stat_charge_cents) AS charged
+            FROM claims WHERE stat_carc IS NOT NULL GROUP BY 1, 2, 3, 4, 5
+        ) c FULL JOIN (SELECT * FROM claim_daily_reasons WHERE denied <> 0 OR charge_cents <> 0) s
+            ON (s.customer_id, s.payer_key, s.carc, s.procedure, s.day)
+            = (c.customer_id, c.stat_payer_key, c.stat_carc, c.stat_procedure, c.stat_day)
+        WHERE (s.denied, s.charge_cents) IS DISTINCT FROM (c.denied, c.charged)
+    """,
+    "days to decision that are not those of their claims": """
+        SELECT count(*) FROM (
+            SELECT customer_id, lag_payer_key, lag_submitted_on, lag_days, count(*) AS claims
+            FROM claims WHERE lag_days IS NOT NULL GROUP BY 1, 2, 3, 4
+        ) c FULL JOIN (SELECT * FROM claim_lags WHERE claims <> 0) s
+            ON (s.customer_id, s.payer_key, s.submitted_on, s.lag_days)
+            = (c.customer_id, c.lag_payer_key, c.lag_submitted_on, c.lag_days)
+        WHERE s.claims IS DISTINCT FROM c.claims
     """,
     "claims whose dollars are not the sum of their payments": """
         SELECT count(*) FROM claims c WHERE c.paid_cents <> (

@@ -7,6 +7,9 @@ Patient data lives in `Patient` only, so that everything else may be logged and 
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import Final
+
+MAX_UNITS_DIGITS: Final = 6
 
 
 class PaymentStatus(StrEnum):
@@ -85,6 +88,12 @@ class ServiceLine:
     service_on: date | None = None
     adjustments: tuple[Adjustment, ...] = ()
     remarks: tuple[str, ...] = ()
+
+
+def whole_units(text: str) -> int:
+    """Return the whole units billed; what is no whole number, or one that nobody bills, counts as one."""
+    believable = text.isascii() and text.isdigit() and len(text) <= MAX_UNITS_DIGITS
+    return max(int(text), 1) if believable else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from shared.domain.claims import whole_units
 from shared.domain.commands import Risk
 from shared.domain.risk import RiskScore
 from shared.handlers.claim_risk import score_claim
@@ -57,7 +58,8 @@ class HistoryFacts:
         if not lines or any(line["procedure"] not in fees for line in lines):
             return None
         amounts: list[int] = [
-            min(line["charge_cents"], fees[line["procedure"]] * _units(line)) for line in lines
+            min(line["charge_cents"], fees[line["procedure"]] * whole_units(str(line.get("units", ""))))
+            for line in lines
         ]
         return sum(amounts)
 
@@ -72,12 +74,6 @@ class HistoryFacts:
         return self.transaction.denials_in_a_row(
             payer_key=self.claim["payer_id"], claim_id=UUID(self.claim["id"])
         )
-
-
-def _units(line: Json) -> int:
-    """Return the whole units billed; what is not a whole number counts as one."""
-    text = str(line.get("units", ""))
-    return int(text) if text.isascii() and text.isdigit() and text != "0" else 1
 
 
 def _date(text: object) -> date | None:

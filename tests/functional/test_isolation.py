@@ -61,7 +61,7 @@ SELECT tablename, policyname, permissive, roles, cmd, qual, with_check FROM pg_p
 VALUES: Mapping[str, object] = {
     "text": "x", "bigint": "1", "integer": "1", "smallint": "1", "double precision": "1", "boolean": "true",
     "date": "2026-01-01", "timestamp with time zone": "2026-01-01T00:00:00Z", "jsonb": "{}", "bytea": "\\x00",
-    "text[]": "{}",
+    "text[]": "{}", "uuid[]": "{}", "xid8": "1",
 }  # fmt: skip
 
 

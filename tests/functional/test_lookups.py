@@ -25,6 +25,8 @@ INSERT INTO claim_payments (id, customer_id, claim_id, remittance_id, position, 
         '{}', '{}', '{}', 'paid', '1', 1, 1, 0 FROM generate_series(1, 20000);
 INSERT INTO claim_daily_stats SELECT CAST(:customer AS uuid), 'payer-' || mod(n, 40), (mod(n, 300))::text,
     date '2026-01-01' + n / 12000, 1, 0, 1, 1 FROM generate_series(1, 12000) n ON CONFLICT DO NOTHING;
+INSERT INTO adjustments SELECT gen_random_uuid(), 0, CAST(:customer AS uuid), 0, 'CO', '50', 1, ''
+    FROM generate_series(1, 20000);
 INSERT INTO inbox SELECT 'process_webhook', gen_random_uuid(), CAST(:customer AS uuid), '', '', now(), 1
     FROM generate_series(1, 20000);
 INSERT INTO outbox (id, customer_id, consumer, parent_id, topic, event_type, trace_id, attributes, data)
@@ -76,7 +78,7 @@ LOOKUPS: list[tuple[str, TextClause, dict[str, Any]]] = [
         decisions.DENIAL_COUNTS,
         {"payer_key": "payer-1", "procedure": "1", "since": "2026-01-01"},
     ),
-    ("fold claims", claims.FOLD_CLAIMS, {"ids": [ID]}),
+    ("fold claims", claims.FOLD_CLAIMS, {"ids": [ID], "contractual": ["45"]}),
 ]
 
 

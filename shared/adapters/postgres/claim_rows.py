@@ -1,6 +1,6 @@
 """What payers and providers state, as rows of the record's tables. Pure: no I/O."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
 from uuid import UUID
@@ -12,10 +12,12 @@ from shared.domain.claims import (
     Authorization,
     ClaimPayment,
     Patient,
+    PaymentStatus,
     Remittance,
     RemittanceSummary,
     ServiceLine,
     SubmittedClaim,
+    whole_units,
 )
 from shared.domain.ids import authorization_id, claim_id, payment_id, remittance_id
 
@@ -37,6 +39,7 @@ def advices(
         "remittances": as_json(advices.values()),
         "payments": as_json(_payment(customer_id, p) for p in payments),
         "adjustments": as_json(adjustments),
+        "lines": as_json(row for p in payments for row in _paid_lines(customer_id, p)),
     }
 
 
@@ -128,6 +131,26 @@ def _line(line: ServiceLine) -> Row:
         "service_on": line.service_on,
         "remarks": line.remarks,
     }
+
+
+def _paid_lines(customer_id: UUID, payment: ClaimPayment) -> Iterator[Row]:
+    """Yield what each paid line adds to the day's sums. A reversal's amounts are negative, and so are its counts."""
+    if payment.decided_on is None:
+        return
+    sign = -1 if payment.status is PaymentStatus.REVERSED else 1
+    of_claim = payment.adjustments if len(payment.lines) == 1 else ()
+    for line in payment.lines:
+        patient_cents = sum(a.amount_cents for a in (*line.adjustments, *of_claim) if a.group == "PR")
+        if line.paid_cents + patient_cents:
+            yield {
+                "payment_id": payment_id(customer_id, payment),
+                "payer_key": payment.remittance.payer.key,
+                "procedure": line.procedure,
+                "day": payment.decided_on,
+                "lines": sign,
+                "units": sign * whole_units(line.units),
+                "received_cents": line.paid_cents + patient_cents,
+            }
 
 
 def authorization(customer_id: UUID, stated: Authorization) -> Row:

@@ -2,7 +2,8 @@
 
 Two statements: add the payments and lock their claims, then fold each claim from all its payments. A payment is never
 changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came first.
-`claim_daily_stats` moves by what each fold changed, in the same transaction.
+The sums by day (`claim_daily_stats`, `claim_daily_reasons`, `claim_lags`) move by what each fold changed, and
+`payment_daily_lines` by each new payment, in the same transaction.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ from shared.domain.claims import (
     SubmittedClaim,
 )
 from shared.domain.ids import claim_id
+from shared.domain.narration import CONTRACTUAL
 
 PLACE_SUBMITTED_CLAIMS = text("""
 INSERT INTO claims AS c (
@@ -84,6 +86,18 @@ WITH placed AS (
         patient_cents bigint, allowed_cents bigint, decided_on date, lines jsonb, findings jsonb)
     ORDER BY id
     ON CONFLICT (id) DO NOTHING
+    RETURNING id
+), priced AS (
+    INSERT INTO payment_daily_lines AS d (customer_id, payer_key, procedure, day, lines, units, received_cents)
+    SELECT CAST(:customer_id AS uuid), payer_key, procedure, day, sum(lines), sum(units), sum(received_cents)
+    FROM jsonb_to_recordset(CAST(:lines AS jsonb)) AS r(
+        payment_id uuid, payer_key text, procedure text, day date, lines integer, units bigint, received_cents bigint)
+    JOIN added ON added.id = r.payment_id
+    GROUP BY payer_key, procedure, day
+    ORDER BY payer_key, procedure, day
+    ON CONFLICT (customer_id, payer_key, procedure, day) DO UPDATE SET
+        lines = d.lines + EXCLUDED.lines, units = d.units + EXCLUDED.units,
+        received_cents = d.received_cents + EXCLUDED.received_cents
 )
 INSERT INTO adjustments (owner_id, ordinal, customer_id, line, group_code, carc, amount_cents, quantity)
 SELECT owner_id, ordinal, CAST(:customer_id AS uuid), line, group_code, carc, amount_cents, quantity
@@ -95,19 +109,26 @@ ON CONFLICT (owner_id, ordinal) DO NOTHING
 
 FOLD_CLAIMS = text("""
 WITH before AS (
-    SELECT stat_payer_key, stat_procedure, stat_day, stat_denied, stat_charge_cents, stat_paid_cents
-    FROM claims WHERE id = ANY(CAST(:ids AS uuid[])) AND stat_day IS NOT NULL
+    SELECT stat_payer_key, stat_procedure, stat_day, stat_denied, stat_charge_cents, stat_paid_cents, stat_carc,
+        lag_payer_key, lag_submitted_on, lag_days
+    FROM claims WHERE id = ANY(CAST(:ids AS uuid[])) AND (stat_day IS NOT NULL OR lag_days IS NOT NULL)
 ), sums AS (
-    SELECT claim_id, sum(paid_cents) AS paid_cents, sum(patient_cents) AS patient_cents
+    SELECT claim_id, sum(paid_cents) AS paid_cents, sum(patient_cents) AS patient_cents, min(decided_on) AS first_on
     FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[])) GROUP BY claim_id
 ), latest AS (
-    SELECT DISTINCT ON (claim_id) claim_id, status, decided_on, payer_claim_number, created_at, position
+    SELECT DISTINCT ON (claim_id) id, claim_id, status, decided_on, payer_claim_number, created_at, position
     FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
     ORDER BY claim_id, decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC
 ), stated AS (
     SELECT DISTINCT ON (claim_id) *
     FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
     ORDER BY claim_id, (status = 'reversed'), decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC
+), reasons AS (
+    SELECT DISTINCT ON (l.claim_id) l.claim_id, a.carc
+    FROM latest l JOIN adjustments a ON a.owner_id = l.id
+    WHERE l.status = 'denied' AND a.group_code <> 'PR'
+        AND NOT (a.group_code = 'CO' AND a.carc = ANY(CAST(:contractual AS text[])))
+    ORDER BY l.claim_id, abs(a.amount_cents) DESC, a.carc
 ), folded AS (
     SELECT c.id, s.paid_cents, s.patient_cents, l.status, l.decided_on, l.payer_claim_number,
         l.created_at AS decided_at, l.position AS decided_position,
@@ -120,11 +141,15 @@ WITH before AS (
         CASE WHEN c.submission_event_id IS NULL OR cardinality(c.procedures) = 0
             THEN t.procedures ELSE c.procedures END AS procedures,
         t.payer_id, t.provider_id, t.patient, t.modifiers, t.diagnoses, t.service_on,
-        CASE WHEN l.status <> 'reversed' THEN l.decided_on END AS stat_day
+        CASE WHEN l.status <> 'reversed' THEN l.decided_on END AS stat_day,
+        CASE WHEN l.status = 'denied' THEN coalesce(r.carc, '') END AS stat_carc,
+        CASE WHEN c.submitted_on IS NULL THEN NULL WHEN s.first_on IS NULL THEN -1
+            ELSE greatest(s.first_on - c.submitted_on, 0) END AS lag_days
     FROM claims c
     JOIN sums s ON s.claim_id = c.id
     JOIN latest l ON l.claim_id = c.id
     JOIN stated t ON t.claim_id = c.id
+    LEFT JOIN reasons r ON r.claim_id = c.id
     WHERE c.id = ANY(CAST(:ids AS uuid[]))
 ), after AS (
     UPDATE claims c SET
@@ -144,15 +169,52 @@ WITH before AS (
         stat_denied = CASE WHEN f.stat_day IS NOT NULL THEN CAST(f.status = 'denied' AS integer) END,
         stat_charge_cents = CASE WHEN f.stat_day IS NOT NULL THEN f.charge_cents END,
         stat_paid_cents = CASE WHEN f.stat_day IS NOT NULL THEN f.paid_cents END,
+        stat_carc = CASE WHEN f.stat_day IS NOT NULL THEN f.stat_carc END,
+        lag_payer_key = CASE WHEN f.lag_days IS NOT NULL THEN f.payer_key END,
+        lag_submitted_on = CASE WHEN f.lag_days IS NOT NULL THEN c.submitted_on END,
+        lag_days = f.lag_days,
         updated_at = now()
     FROM folded f WHERE c.id = f.id
-    RETURNING c.stat_payer_key, c.stat_procedure, c.stat_day, c.stat_denied, c.stat_charge_cents, c.stat_paid_cents
+    RETURNING c.stat_payer_key, c.stat_procedure, c.stat_day, c.stat_denied, c.stat_charge_cents, c.stat_paid_cents,
+        c.stat_carc, c.lag_payer_key, c.lag_submitted_on, c.lag_days
+), waiting AS (
+    UPDATE claims c SET lag_payer_key = c.payer_key, lag_submitted_on = c.submitted_on, lag_days = -1
+    WHERE c.id = ANY(CAST(:ids AS uuid[])) AND c.submitted_on IS NOT NULL
+        AND NOT EXISTS (SELECT FROM claim_payments p WHERE p.claim_id = c.id)
+    RETURNING c.lag_payer_key, c.lag_submitted_on, c.lag_days
+), lagged AS (
+    SELECT lag_payer_key, lag_submitted_on, lag_days, -1 AS claims FROM before
+    UNION ALL SELECT lag_payer_key, lag_submitted_on, lag_days, 1 FROM after
+    UNION ALL SELECT lag_payer_key, lag_submitted_on, lag_days, 1 FROM waiting
+), moved_lags AS (
+    INSERT INTO claim_lags AS s (customer_id, payer_key, submitted_on, lag_days, claims)
+    SELECT CAST(:customer_id AS uuid), lag_payer_key, lag_submitted_on, lag_days, sum(claims)
+    FROM lagged WHERE lag_days IS NOT NULL
+    GROUP BY lag_payer_key, lag_submitted_on, lag_days HAVING sum(claims) <> 0
+    ORDER BY lag_payer_key, lag_submitted_on, lag_days
+    ON CONFLICT (customer_id, payer_key, submitted_on, lag_days) DO UPDATE SET claims = s.claims + EXCLUDED.claims
+), denied AS (
+    SELECT stat_payer_key, stat_carc, stat_procedure, stat_day, -1 AS denied, -stat_charge_cents AS charge_cents
+    FROM before WHERE stat_carc IS NOT NULL
+    UNION ALL
+    SELECT stat_payer_key, stat_carc, stat_procedure, stat_day, 1, stat_charge_cents
+    FROM after WHERE stat_carc IS NOT NULL
+), moved_reasons AS (
+    INSERT INTO claim_daily_reasons AS s (customer_id, payer_key, carc, procedure, day, denied, charge_cents)
+    SELECT CAST(:customer_id AS uuid), stat_payer_key, stat_carc, stat_procedure, stat_day, sum(denied),
+        sum(charge_cents)
+    FROM denied
+    GROUP BY stat_payer_key, stat_carc, stat_procedure, stat_day HAVING sum(denied) <> 0 OR sum(charge_cents) <> 0
+    ORDER BY stat_payer_key, stat_carc, stat_procedure, stat_day
+    ON CONFLICT (customer_id, payer_key, carc, procedure, day) DO UPDATE SET
+        denied = s.denied + EXCLUDED.denied, charge_cents = s.charge_cents + EXCLUDED.charge_cents
 ), moved AS (
     SELECT stat_payer_key, stat_procedure, stat_day, sum(decided) AS decided, sum(denied) AS denied,
         sum(charge_cents) AS charge_cents, sum(paid_cents) AS paid_cents
     FROM (
         SELECT stat_payer_key, stat_procedure, stat_day, -1 AS decided, -stat_denied AS denied,
-            -stat_charge_cents AS charge_cents, -stat_paid_cents AS paid_cents FROM before
+            -stat_charge_cents AS charge_cents, -stat_paid_cents AS paid_cents
+        FROM before WHERE stat_day IS NOT NULL
         UNION ALL
         SELECT stat_payer_key, stat_procedure, stat_day, 1, stat_denied, stat_charge_cents, stat_paid_cents
         FROM after WHERE stat_day IS NOT NULL
@@ -166,7 +228,8 @@ WHERE decided <> 0 OR denied <> 0 OR charge_cents <> 0 OR paid_cents <> 0
 ORDER BY stat_payer_key, stat_procedure, stat_day
 ON CONFLICT (customer_id, payer_key, procedure, day) DO UPDATE SET
     decided = s.decided + EXCLUDED.decided, denied = s.denied + EXCLUDED.denied,
-    charge_cents = s.charge_cents + EXCLUDED.charge_cents, paid_cents = s.paid_cents + EXCLUDED.paid_cents
+    charge_cents = s.charge_cents + EXCLUDED.charge_cents, paid_cents = s.paid_cents + EXCLUDED.paid_cents,
+    changed_tx = pg_current_xact_id()
 """)
 
 PLACE_AUTHORIZATIONS = text("""
@@ -225,7 +288,9 @@ def fold(connection: Connection, customer_id: UUID, claim_ids: Iterable[UUID]) -
     """Bring claims, and the daily statistics they count in, up to date with their payments."""
     ids = [str(key) for key in claim_ids]
     if ids:
-        connection.execute(FOLD_CLAIMS, {"customer_id": str(customer_id), "ids": ids})
+        connection.execute(
+            FOLD_CLAIMS, {"customer_id": str(customer_id), "ids": ids, "contractual": sorted(CONTRACTUAL)}
+        )
 
 
 def _by_kind(
