@@ -52,7 +52,7 @@ def server(app: Asgi) -> uvicorn.Server:
     """Return a server with the loop and parser that the deployed functions use, and no access log."""
     config = uvicorn.Config(
         app, loop="uvloop", http="httptools", log_level="error", access_log=False, lifespan="off",
-        timeout_graceful_shutdown=5, backlog=2048,
+        timeout_graceful_shutdown=5, backlog=2048, proxy_headers=False,
     )  # fmt: skip
     return uvicorn.Server(config)
 

@@ -50,6 +50,11 @@ class LocalPostgres:
         """The folder that holds the server's socket."""
         return str(self._server.get_postmaster_info().socket_dir)
 
+    @property
+    def pid(self) -> int:
+        """The server's first process."""
+        return int(self._server.get_postmaster_info().pid)
+
     def stop(self) -> None:
         """Stop the server as a crash would, for drills: what was committed is recovered by the next start."""
         pg_ctl(["-w", "-m", "immediate", "stop"], pgdata=self._folder, user=self._server.system_user)

@@ -13,10 +13,13 @@ from shared.runtime.consumer import consume
 @functions_framework.aio.http
 async def notify(request: Request) -> Response:
     """Acknowledge once every channel took the notification or refused it for good."""
-    return await consume(request, _handle, consumer="notify", desk=app(), checks=app().checks())
+    return await consume(request, _handle, consumer="notify", desk=app(), checks=app().checks)
 
 
-def _handle(received: Received) -> Emitted:
+async def _handle(received: Received) -> Emitted:
     from shared.handlers.notify import notify as handler
 
-    return handler(received, record=app().record, log=app().notification_log, notifier=app().notifier)
+    part = app()
+    return await part.in_thread(
+        lambda: handler(received, record=part.record, log=part.notification_log, notifier=part.notifier)
+    )

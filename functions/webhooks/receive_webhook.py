@@ -22,7 +22,7 @@ from shared.handlers.accept_webhook import (
 )
 from shared.runtime.bootstrap import app
 from shared.runtime.errors import PoisonError, UpstreamError
-from shared.runtime.http import bounded_body, health, json_reply, path_of, problem
+from shared.runtime.http import bounded_body, headers_of, health, json_reply, path_of, problem
 from shared.runtime.log import where
 from shared.runtime.outcomes import code_of, consequence
 
@@ -75,9 +75,9 @@ async def _delivery(request: Request, path: str) -> RawDelivery:
         raise PoisonError("not_found")
     if request.method != "POST":
         raise PoisonError("method_not_allowed")
-    headers = request.headers
+    headers = headers_of(request)
     for name, plain in PLAIN.items():
-        if any(coding.strip().lower() != plain for coding in headers.getlist(name)):
+        if name in headers and any(c.strip().lower() != plain for c in request.headers.getlist(name)):
             raise PoisonError("unsupported_media_type", "a compressed body")
     return RawDelivery(
         provider=parts[2],

@@ -171,18 +171,19 @@ async def _find(asked: UUID, provider: str, ingress: Ingress) -> Connection | No
 
 
 def _event(delivery: RawDelivery, connection: Connection, delivery_id: str, now: datetime) -> Event:
+    sender = str(connection.id)
     return Event(
         id=event_id(connection.id, delivery_id),
         type="webhook.received",
-        source=f"/connections/{connection.id}",
-        subject=f"connections/{connection.id}",
+        source=f"/connections/{sender}",
+        subject=f"connections/{sender}",
         time=now,
         customer_id=connection.customer_id,
         data=delivery.body,
         content_type=delivery.content_type,
         trace_parent=delivery.trace_parent,
         extensions={
-            "connectionid": str(connection.id),
+            "connectionid": sender,
             "provider": connection.provider,
             "payloadformat": connection.format,
             "deliveryid": delivery_id,

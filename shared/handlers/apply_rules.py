@@ -1,7 +1,7 @@
-"""A domain event meets the customer's rules: decisions, the audit trail, and what follows, in one transaction."""
+"""Domain events meet their customer's rules: decisions, the audit trail, and what follows, in one transaction."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -12,7 +12,7 @@ from shared.handlers.effects import Effects, Occasion
 from shared.handlers.history_facts import HistoryFacts
 from shared.handlers.rule_book import BookPage, RuleBook
 from shared.ports.clock import Clock
-from shared.ports.record import Emitted, EventRecord
+from shared.ports.record import Emitted, EventRecord, EventTransaction
 from shared.rules.engine import Evaluation
 from shared.rules.facts import EventFacts
 from shared.runtime.errors import PoisonError
@@ -20,31 +20,37 @@ from shared.runtime.errors import PoisonError
 CONSUMER: Final = "apply_rules"
 
 
-def apply_rules(received: Received, *, record: EventRecord, book: RuleBook, clock: Clock) -> Emitted:
-    """Decide the event and return the messages that its decisions cause.
+def apply_rules(
+    received: Sequence[Received], *, record: EventRecord, book: RuleBook, clock: Clock
+) -> Sequence[Emitted]:
+    """Decide one customer's events; return, for each, the messages that its decisions cause.
 
     Raises:
-        PoisonError: the event's data is not JSON (`invalid_event`).
+        PoisonError: an event's data is not JSON (`invalid_event`). Nothing was decided, of any of them.
         TransientError: the database is away or busy. Nothing was decided.
     """
-    event = received.event
-    with record.event(CONSUMER, received) as transaction:
-        if transaction.repeat:
-            return transaction.unpublished()
-        started = time.perf_counter()
-        page = book.page(event.customer_id, transaction.rules_version, transaction.rules)
-        on = clock().date()
-        data = _data(event)
-        history = HistoryFacts(transaction, data.get("claim", {}), on)
-        evaluation = page.rules.evaluate(event.type, EventFacts(data, on, history.lazy()), on)
-        risks = [history.scored()] if event.type == "claim.submitted" else []
-        elapsed_ms = (time.perf_counter() - started) * 1000
-        occasion = Occasion(event, clock(), elapsed_ms, history.claim.get("submitted_on"))
-        found = _effects(evaluation, page, occasion)
-        transaction.decide(
-            found.executions, actions=found.actions, alerts=found.alerts, holds=found.holds, risks=risks
-        )
-        return transaction.emit(found.outgoing)
+    with record.events(CONSUMER, received) as transactions:
+        for one, transaction in zip(received, transactions, strict=True):
+            if not transaction.repeat:
+                _decide(transaction, one.event, book, clock)
+    return [transaction.emitted for transaction in transactions]
+
+
+def _decide(transaction: EventTransaction, event: Event, book: RuleBook, clock: Clock) -> None:
+    started = time.perf_counter()
+    page = book.page(event.customer_id, transaction.rules_version, transaction.rules)
+    on = clock().date()
+    data = _data(event)
+    history = HistoryFacts(transaction, data.get("claim", {}), on)
+    evaluation = page.rules.evaluate(event.type, EventFacts(data, on, history.lazy()), on)
+    risks = [history.scored()] if event.type == "claim.submitted" else []
+    elapsed_ms = (time.perf_counter() - started) * 1000
+    occasion = Occasion(event, clock(), elapsed_ms, history.claim.get("submitted_on"))
+    found = _effects(evaluation, page, occasion)
+    transaction.decide(
+        found.executions, actions=found.actions, alerts=found.alerts, holds=found.holds, risks=risks
+    )
+    transaction.emit(found.outgoing)
 
 
 def _data(event: Event) -> Mapping[str, Any]:

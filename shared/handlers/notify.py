@@ -28,7 +28,8 @@ def notify(received: Received, *, record: EventRecord, log: NotificationLog, not
     notification, channels = _read(received.event)
     send_notification(notification, log=log, notifier=notifier, only=channels)
     with record.event(CONSUMER, received) as transaction:
-        return transaction.unpublished() if transaction.repeat else Emitted(received.event.customer_id)
+        pass  # the inbox row is all there is to write
+    return transaction.emitted
 
 
 def _read(event: Event) -> tuple[Notification, frozenset[str]]:

@@ -51,7 +51,8 @@ class DeadLetter:
 class EventTransaction(Protocol):
     """One event's effects in one tenant's transaction: all or none. Every write is "insert, or it is already there".
 
-    All methods raise TransientError when the database is away or busy; nothing was changed then.
+    Writes are gathered and made before the commit, those of all its events together; what is asked sees the record as
+    it was before them. All methods raise TransientError when the database is away or busy; nothing was changed then.
     """
 
     @property
@@ -64,12 +65,17 @@ class EventTransaction(Protocol):
         """The version of the customer's rule set as of this transaction."""
         ...
 
-    def unpublished(self) -> Emitted:
-        """Return what an earlier run of this event committed and did not publish."""
+    @property
+    def emitted(self) -> Emitted:
+        """Whatever of this event's is in the outbox and not published. Known once the transaction has committed.
+
+        Of a repeat: what an earlier run committed and did not publish. Of a new event: what it emitted, without what
+        another event had emitted before.
+        """
         ...
 
-    def emit(self, outgoing: Sequence[Outgoing]) -> Emitted:
-        """Put events into the outbox; those already there are left out of the answer."""
+    def emit(self, outgoing: Sequence[Outgoing]) -> None:
+        """Put events into the outbox, unless they are there already."""
         ...
 
     def store(self, records: Sequence[PayerRecord]) -> None:
@@ -128,6 +134,15 @@ class EventRecord(Protocol):
         Raises:
             TransientError: the database is away or busy; nothing was changed.
             PoisonError: the event's customer does not exist (`unknown_customer`).
+        """
+        ...
+
+    def events(
+        self, consumer: str, received: Sequence[Received]
+    ) -> AbstractContextManager[Sequence[EventTransaction]]:
+        """Begin one transaction for different events of one customer; leaving without an error commits all of them.
+
+        Yields their transactions in the order of `received`. Raises what `event` does.
         """
         ...
 

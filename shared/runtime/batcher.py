@@ -23,6 +23,11 @@ class Batcher(Generic[T, R]):
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._writer: asyncio.Task[None] | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits, and nothing is being written."""
+        return self._writer is None and not self._waiting
+
     async def submit(self, item: T) -> R:
         """Return what the write made of `item`.
 

@@ -4,8 +4,8 @@ import asyncio
 import contextvars
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, TypeVar
 
 from shared.ports.clock import Clock, system_clock
 from shared.runtime import log
@@ -13,6 +13,7 @@ from shared.runtime.batcher import Batcher
 from shared.runtime.cached import Cached
 from shared.runtime.rate_limit import RateLimiter
 from shared.runtime.settings import CONNECTION_CACHE_S, SECRET_CACHE_S, Settings, from_environment
+from shared.runtime.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from shared.ports.record import Emitted, EventRecord
     from shared.ports.secrets import SecretStore
     from shared.runtime.http import Check, CheckName
+
+
+T = TypeVar("T")
 
 
 class App:
@@ -182,10 +186,26 @@ class App:
     def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.settings.pool_size, thread_name_prefix="work")
 
-    async def in_thread(self, work: "Callable[[], Emitted]") -> "Emitted":
+    async def in_thread(self, work: "Callable[[], T]") -> "T":
         """Run what blocks on a thread; there are as many as database connections, so none waits for one."""
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, work)
+
+    @cached_property
+    def process_webhook(self) -> "Together":
+        """Payers' payloads, those of one customer in one transaction."""
+        from shared.handlers.process_webhook import process_webhook as handler
+
+        return Together(partial(handler, record=self.record, clock=self.clock), self.in_thread)
+
+    @cached_property
+    def apply_rules(self) -> "Together":
+        """Domain events, those of one customer in one transaction."""
+        from shared.handlers.apply_rules import apply_rules as handler
+
+        return Together(
+            partial(handler, record=self.record, book=self.book, clock=self.clock), self.in_thread
+        )
 
     @cached_property
     def _marks(self) -> "Batcher[Emitted, None]":

@@ -8,7 +8,7 @@ acknowledge. Killed anywhere before the last, the message comes again and finds 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import structlog
@@ -21,7 +21,7 @@ from shared.ports.record import Emitted
 from shared.runtime.dead_letters import to_dead_letter
 from shared.runtime.envelope import as_asked, attempt_of, from_headers
 from shared.runtime.errors import AmbiguousOutcomeError, PermanentError, PoisonError, UpstreamError
-from shared.runtime.http import Check, CheckName, bounded_body, health, problem
+from shared.runtime.http import Check, CheckName, bounded_body, headers_of, health, problem
 from shared.runtime.log import where
 from shared.runtime.outcomes import code_of, consequence
 from shared.runtime.settings import PUBLISH_TIMEOUT_S
@@ -42,10 +42,6 @@ class Desk(Protocol):
         """Where the outbox goes."""
         ...
 
-    async def in_thread(self, work: Callable[[], Emitted]) -> Emitted:
-        """Run what blocks on one of the pool's threads."""
-        ...
-
     async def mark_published(self, emitted: Emitted) -> None:
         """Note that the broker has the messages."""
         ...
@@ -53,15 +49,15 @@ class Desk(Protocol):
 
 async def consume(
     request: Request,
-    handle: Callable[[Received], Emitted],
+    handle: Callable[[Received], Awaitable[Emitted]],
     *,
     consumer: str,
     desk: Desk,
-    checks: Mapping[CheckName, Check | None],
+    checks: Callable[[], Mapping[CheckName, Check | None]],
 ) -> Response:
     """Answer a push or a health check. 2xx acknowledges; anything else brings the message back after a back-off."""
     if request.method != "POST":
-        return await health(request, checks)
+        return await health(request, checks())
     return await deliver(
         request,
         lambda body, headers: handle(as_asked(from_headers(headers, body), consumer=consumer)),
@@ -72,7 +68,7 @@ async def consume(
 
 async def deliver(
     request: Request,
-    handle: Callable[[bytes, Mapping[str, str]], Emitted],
+    handle: Callable[[bytes, Mapping[str, str]], Awaitable[Emitted]],
     *,
     consumer: str,
     desk: Desk,
@@ -80,12 +76,12 @@ async def deliver(
 ) -> Response:
     """Handle one pushed message. poison_is_kept: send what can never be processed to `dead-letters`."""
     started = time.perf_counter()
-    headers = request.headers
+    headers = headers_of(request)
     _bind(headers, consumer)
     body = b""
     try:
         body = await bounded_body(request, limit=MAX_PUSH_BYTES)
-        emitted = await desk.in_thread(lambda: handle(body, headers))
+        emitted = await handle(body, headers)
         if __debug__:
             reach("consumer.after_commit", consumer)
         await relay(emitted, desk, consumer=consumer)

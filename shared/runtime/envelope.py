@@ -28,15 +28,16 @@ def to_attributes(event: Event) -> dict[str, str]:
         PoisonError: an attribute is larger than Pub/Sub takes.
     Source: Pub/Sub quotas, "Attribute value size: 1,024 bytes".
     """
+    event_id = str(event.id)
     attributes = {
-        "ce-id": str(event.id),
+        "ce-id": event_id,
         "ce-type": TYPE_PREFIX + event.type,
         "ce-source": event.source,
         "ce-subject": event.subject,
         "ce-time": event.time.astimezone(UTC).isoformat(timespec="microseconds"),
         "ce-specversion": SPEC_VERSION,
         "ce-customerid": str(event.customer_id),
-        "ce-parentid": str(event.parent_id or event.id),
+        "ce-parentid": event_id if event.parent_id is None else str(event.parent_id),
         "Content-Type": event.content_type,
         "traceparent": event.trace_parent,
     }

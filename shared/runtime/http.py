@@ -81,6 +81,11 @@ def refusal(code: ErrorCode, headers: Mapping[str, str] | None = None) -> Respon
     return problem(PoisonError(code), headers=headers)
 
 
+def headers_of(request: Request) -> dict[str, str]:
+    """Return the headers by lower-case name: of one sent twice the first, as Starlette answers by scanning its list."""
+    return dict(reversed(request.headers.items()))
+
+
 def path_of(request: Request) -> str:
     """Return the decoded path with one slash before it and none after. `request.url` raises on a query not in UTF-8."""
     return "/" + str(request.scope["path"]).strip("/")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4, uuid5
 
@@ -159,8 +160,7 @@ def play(pipeline: "Pipeline", order: Sequence[int]) -> dict[str, Any]:
     return where_it_ends(pipeline, customer)
 
 
-def deliver(pipeline: "Pipeline", customer: UUID, nth: int) -> None:
-    """Process one delivery as push would bring it: again, as long as the answer is "not now"."""
+def delivered(customer: UUID, nth: int) -> Received:
     event = Event(
         id=uuid5(UUID(int=7), f"{customer}{nth}"),
         type="webhook.received",
@@ -171,9 +171,14 @@ def deliver(pipeline: "Pipeline", customer: UUID, nth: int) -> None:
         data=STORY[nth],
         content_type="application/octet-stream",
     )
+    return Received(event, attempt=1, subscription="", attributes={})
+
+
+def deliver(pipeline: "Pipeline", customer: UUID, *nths: int) -> None:
+    """Process deliveries in one transaction as push would bring them: again, as long as the answer is "not now"."""
+    received = [delivered(customer, nth) for nth in nths]
     for _ in range(20):
         try:
-            received = Received(event, attempt=1, subscription="", attributes={})
             process_webhook(received, record=pipeline.app.record, clock=system_clock)
         except TransientError:
             continue
@@ -210,6 +215,25 @@ def test_any_order_and_repetition_ends_in_the_same_state(
     for nth, at in repeats:
         shuffled.insert(min(at, len(shuffled)), nth)
     assert play(pipeline, shuffled) == play(pipeline, range(len(STORY)))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    order=st.permutations([*range(len(STORY)), *range(len(STORY))]),
+    cuts=st.sets(st.integers(1, 13), max_size=5),
+)
+def test_any_sharing_of_transactions_ends_in_the_same_state(
+    pipeline: "Pipeline", order: list[int], cuts: set[int]
+) -> None:
+    """Deliveries that arrive together are processed in one transaction; a copy of one has to wait for the next."""
+    customer = pipeline.customer()
+    places = [0, *sorted(cuts), len(order)]
+    for start, end in pairwise(places):
+        shared = list(dict.fromkeys(order[start:end]))
+        deliver(pipeline, customer, *shared)
+    for nth in range(len(STORY)):
+        deliver(pipeline, customer, nth)
+    assert where_it_ends(pipeline, customer) == play(pipeline, range(len(STORY)))
 
 
 def test_deliveries_at_the_same_moment_end_in_the_same_state(pipeline: "Pipeline") -> None:

@@ -1,8 +1,9 @@
 """What payers and providers state, as rows of the record's tables. Pure: no I/O."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Generic, TypeVar
 from uuid import UUID
 
 import orjson
@@ -13,6 +14,7 @@ from shared.domain.claims import (
     ClaimPayment,
     Patient,
     PaymentStatus,
+    Record,
     Remittance,
     RemittanceSummary,
     ServiceLine,
@@ -24,27 +26,65 @@ from shared.domain.ids import authorization_id, claim_id, payment_id, remittance
 Row = dict[str, object]
 
 
+R_co = TypeVar("R_co", bound=Record, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stated(Generic[R_co]):
+    """A record, and the event whose payload states it. nth: of the transaction's events; the later learnt later."""
+
+    event_id: UUID
+    nth: int
+    record: R_co
+
+
 def advices(
-    customer_id: UUID, payments: list[ClaimPayment], summaries: list[RemittanceSummary]
+    customer_id: UUID,
+    payments: Sequence[Stated[ClaimPayment]],
+    summaries: Sequence[Stated[RemittanceSummary]],
 ) -> dict[str, str]:
-    """Return the rows of advices, payments and adjustments, each list as JSON, by the name of its parameter."""
-    advices = {p.remittance.key: _remittance(customer_id, p.remittance) for p in payments}
-    advices.update((s.remittance.key, _summary(customer_id, s)) for s in summaries)
+    """Return the rows of advices, payments and adjustments, each list as JSON, by the name of its parameter.
+
+    One row an advice, as the statement demands: of several that state it the first counts, and its end before its
+    beginning.
+    """
+    advices: dict[UUID, Row] = {}
+    for s in summaries:
+        advices.setdefault(remittance_id(customer_id, s.record.remittance), _summary(customer_id, s))
+    for p in payments:
+        key = remittance_id(customer_id, p.record.remittance)
+        if key not in advices:
+            advices[key] = _remittance(customer_id, p.event_id, p.record.remittance)
     adjustments = [
-        row for p in payments for row in _adjustments(payment_id(customer_id, p), _all_adjustments(p))
+        row
+        for p in payments
+        for row in _adjustments(payment_id(customer_id, p.record), _all_adjustments(p.record))
     ]
     for s in summaries:
-        adjustments += _adjustments(remittance_id(customer_id, s.remittance), s.adjustments)
+        adjustments += _adjustments(remittance_id(customer_id, s.record.remittance), s.record.adjustments)
     return {
         "remittances": as_json(advices.values()),
-        "payments": as_json(_payment(customer_id, p) for p in payments),
+        "payments": as_json(_payment(customer_id, p.nth, p.record) for p in payments),
         "adjustments": as_json(adjustments),
         "lines": as_json(row for p in payments for row in _paid_lines(customer_id, p)),
     }
 
 
-def submission(customer_id: UUID, event_id: UUID, claim: SubmittedClaim) -> Row:
-    """Return the row of a claim as its provider sent it."""
+def submissions(customer_id: UUID, submitted: Sequence[Stated[SubmittedClaim]]) -> str:
+    """Return the rows of claims as their providers sent them, one a claim: of one claim's, the latest."""
+    ordered = sorted(submitted, key=lambda s: (s.record.submitted_on or date.min, s.event_id))
+    rows = (_submission(customer_id, s.event_id, s.record) for s in ordered)
+    return as_json({row["id"]: row for row in rows}.values())
+
+
+def authorizations(customer_id: UUID, stated: Sequence[Stated[Authorization]]) -> str:
+    """Return the rows of authorizations as payers stated them, one each: the latest."""
+    ordered = sorted(stated, key=lambda s: (s.record.stated_on or date.min, s.event_id))
+    rows = (_authorization(customer_id, s.event_id, s.record) for s in ordered)
+    return as_json({row["id"]: row for row in rows}.values())
+
+
+def _submission(customer_id: UUID, event_id: UUID, claim: SubmittedClaim) -> Row:
     return {
         "id": claim_id(customer_id, claim.claim_number),
         "claim_number": claim.claim_number,
@@ -65,9 +105,10 @@ def submission(customer_id: UUID, event_id: UUID, claim: SubmittedClaim) -> Row:
     }
 
 
-def _remittance(customer_id: UUID, remittance: Remittance) -> Row:
+def _remittance(customer_id: UUID, event_id: UUID, remittance: Remittance) -> Row:
     return {
         "id": remittance_id(customer_id, remittance),
+        "event_id": event_id,
         "payer_key": remittance.payer.key,
         "payer_name": remittance.payer.name,
         "payee_name": remittance.payee.name,
@@ -82,19 +123,21 @@ def _remittance(customer_id: UUID, remittance: Remittance) -> Row:
     }
 
 
-def _summary(customer_id: UUID, summary: RemittanceSummary) -> Row:
+def _summary(customer_id: UUID, stated: Stated[RemittanceSummary]) -> Row:
+    summary = stated.record
     return {
-        **_remittance(customer_id, summary.remittance),
+        **_remittance(customer_id, stated.event_id, summary.remittance),
         "claim_count": summary.claim_count,
         "claims_paid_cents": summary.claims_paid_cents,
         "findings": [asdict(finding) for finding in summary.findings],
     }
 
 
-def _payment(customer_id: UUID, payment: ClaimPayment) -> Row:
+def _payment(customer_id: UUID, nth: int, payment: ClaimPayment) -> Row:
     payer = payment.remittance.payer
     return {
         "id": payment_id(customer_id, payment),
+        "nth": nth,
         "claim_id": claim_id(customer_id, payment.claim_number),
         "remittance_id": remittance_id(customer_id, payment.remittance),
         "position": payment.position,
@@ -133,6 +176,7 @@ def _line(line: ServiceLine) -> Row:
     }
 
 
+<<<<<<< HEAD
 def _paid_lines(customer_id: UUID, payment: ClaimPayment) -> Iterator[Row]:
     """Yield what each paid line adds to the day's sums. A reversal's amounts are negative, and so are its counts."""
     if payment.decided_on is None:
@@ -155,8 +199,12 @@ def _paid_lines(customer_id: UUID, payment: ClaimPayment) -> Iterator[Row]:
 
 def authorization(customer_id: UUID, stated: Authorization) -> Row:
     """Return the row of an authorization as a payer stated it."""
+=======
+def _authorization(customer_id: UUID, event_id: UUID, stated: Authorization) -> Row:
+>>>>>>> 31b01aa (Events of one customer that arrive together share a transaction: half of what a delivery cost was opening and committing)
     return {
         "id": authorization_id(customer_id, stated),
+        "event_id": event_id,
         "payer_key": stated.payer.key,
         "payer_name": stated.payer.name,
         "number": stated.number,

@@ -7,20 +7,14 @@ The sums by day (`claim_daily_stats`, `claim_daily_reasons`, `claim_lags`) move 
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date
 from typing import assert_never
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from shared.adapters.postgres import claim_rows
-from shared.domain.claims import (
-    Authorization,
-    ClaimPayment,
-    Record,
-    RemittanceSummary,
-    SubmittedClaim,
-)
+from shared.adapters.postgres.claim_rows import Stated
+from shared.domain.claims import Authorization, ClaimPayment, Record, RemittanceSummary, SubmittedClaim
 from shared.domain.ids import claim_id
 from shared.domain.narration import CONTRACTUAL
 
@@ -61,11 +55,12 @@ WITH placed AS (
     INSERT INTO remittances AS m (
         id, customer_id, event_id, payer_key, payer_name, payee_name, trace_number, method, paid_cents, decided_on,
         decided_source, claim_count, claims_paid_cents, findings)
-    SELECT id, CAST(:customer_id AS uuid), CAST(:event_id AS uuid), payer_key, payer_name, payee_name, trace_number,
+    SELECT id, CAST(:customer_id AS uuid), event_id, payer_key, payer_name, payee_name, trace_number,
         method, paid_cents, decided_on, decided_source, claim_count, claims_paid_cents, findings
     FROM jsonb_to_recordset(CAST(:remittances AS jsonb)) AS r(
-        id uuid, payer_key text, payer_name text, payee_name text, trace_number text, method text, paid_cents bigint,
-        decided_on date, decided_source text, claim_count integer, claims_paid_cents bigint, findings jsonb)
+        id uuid, event_id uuid, payer_key text, payer_name text, payee_name text, trace_number text, method text,
+        paid_cents bigint, decided_on date, decided_source text, claim_count integer, claims_paid_cents bigint,
+        findings jsonb)
     ORDER BY id
     ON CONFLICT (id) DO UPDATE SET
         claim_count = EXCLUDED.claim_count, claims_paid_cents = EXCLUDED.claims_paid_cents,
@@ -75,13 +70,14 @@ WITH placed AS (
     INSERT INTO claim_payments (
         id, customer_id, claim_id, remittance_id, position, payer_key, payer_name, payer_id, payer_claim_number,
         provider_id, patient, procedures, modifiers, diagnoses, service_on, status, status_code, charge_cents,
-        paid_cents, patient_cents, allowed_cents, decided_on, lines, findings)
+        paid_cents, patient_cents, allowed_cents, decided_on, lines, findings, created_at)
     SELECT id, CAST(:customer_id AS uuid), claim_id, remittance_id, position, payer_key, payer_name, payer_id,
         payer_claim_number, provider_id, patient, procedures, modifiers, diagnoses, service_on, status, status_code,
-        charge_cents, paid_cents, patient_cents, allowed_cents, decided_on, lines, findings
+        charge_cents, paid_cents, patient_cents, allowed_cents, decided_on, lines, findings,
+        now() + nth * interval '1 microsecond'
     FROM jsonb_to_recordset(CAST(:payments AS jsonb)) AS r(
-        id uuid, claim_id uuid, remittance_id uuid, position integer, payer_key text, payer_name text, payer_id text,
-        payer_claim_number text, provider_id text, patient jsonb, procedures text[], modifiers text[],
+        id uuid, nth integer, claim_id uuid, remittance_id uuid, position integer, payer_key text, payer_name text,
+        payer_id text, payer_claim_number text, provider_id text, patient jsonb, procedures text[], modifiers text[],
         diagnoses text[], service_on date, status text, status_code text, charge_cents bigint, paid_cents bigint,
         patient_cents bigint, allowed_cents bigint, decided_on date, lines jsonb, findings jsonb)
     ORDER BY id
@@ -237,9 +233,9 @@ INSERT INTO authorizations AS a (
     id, customer_id, payer_key, payer_name, number, patient, procedure, status, effective_on, expires_on,
     units_authorized, units_used, stated_on, event_id)
 SELECT id, CAST(:customer_id AS uuid), payer_key, payer_name, number, patient, procedure, status, effective_on,
-    expires_on, units_authorized, units_used, stated_on, CAST(:event_id AS uuid)
+    expires_on, units_authorized, units_used, stated_on, event_id
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-    id uuid, payer_key text, payer_name text, number text, patient jsonb, procedure text, status text,
+    id uuid, event_id uuid, payer_key text, payer_name text, number text, patient jsonb, procedure text, status text,
     effective_on date, expires_on date, units_authorized integer, units_used integer, stated_on date)
 ORDER BY id
 ON CONFLICT (id) DO UPDATE SET
@@ -252,36 +248,22 @@ WHERE (coalesce(EXCLUDED.stated_on, '-infinity'), EXCLUDED.event_id)
 """)
 
 
-def store(connection: Connection, customer_id: UUID, event_id: UUID, records: Sequence[Record]) -> set[UUID]:
+def store(connection: Connection, customer_id: UUID, stated: Sequence[Stated[Record]]) -> set[UUID]:
     """Write the records and return the ids of the claims they touch, which must be folded before the commit."""
-    submitted, payments, summaries, authorizations = _by_kind(records)
-    claims = {claim_id(customer_id, p.claim_number): p.claim_number for p in payments}
+    submitted, payments, summaries, authorizations = _by_kind(stated)
+    claims = {claim_id(customer_id, p.record.claim_number): p.record.claim_number for p in payments}
     common = {"customer_id": str(customer_id)}
     if submitted:
-        submitted.sort(key=lambda claim: claim.submitted_on or date.min)  # of one claim's, the latest stays
-        rows = {
-            row["id"]: row for row in (claim_rows.submission(customer_id, event_id, s) for s in submitted)
-        }
-        connection.execute(PLACE_SUBMITTED_CLAIMS, {**common, "rows": claim_rows.as_json(rows.values())})
+        rows = claim_rows.submissions(customer_id, submitted)
+        connection.execute(PLACE_SUBMITTED_CLAIMS, {**common, "rows": rows})
     if payments or summaries:
         placed = claim_rows.as_json({"id": key, "claim_number": number} for key, number in claims.items())
-        connection.execute(
-            ADD_PAYMENTS,
-            {
-                **common,
-                "event_id": str(event_id),
-                "claims": placed,
-                **claim_rows.advices(customer_id, payments, summaries),
-            },
-        )
+        advices = claim_rows.advices(customer_id, payments, summaries)
+        connection.execute(ADD_PAYMENTS, {**common, "claims": placed, **advices})
     if authorizations:
-        authorizations.sort(key=lambda stated: stated.stated_on or date.min)
-        rows = {row["id"]: row for row in (claim_rows.authorization(customer_id, a) for a in authorizations)}
-        connection.execute(
-            PLACE_AUTHORIZATIONS,
-            {**common, "event_id": str(event_id), "rows": claim_rows.as_json(rows.values())},
-        )
-    return claims.keys() | {claim_id(customer_id, s.claim_number) for s in submitted}
+        rows = claim_rows.authorizations(customer_id, authorizations)
+        connection.execute(PLACE_AUTHORIZATIONS, {**common, "rows": rows})
+    return claims.keys() | {claim_id(customer_id, s.record.claim_number) for s in submitted}
 
 
 def fold(connection: Connection, customer_id: UUID, claim_ids: Iterable[UUID]) -> None:
@@ -294,22 +276,27 @@ def fold(connection: Connection, customer_id: UUID, claim_ids: Iterable[UUID]) -
 
 
 def _by_kind(
-    records: Sequence[Record],
-) -> tuple[list[SubmittedClaim], list[ClaimPayment], list[RemittanceSummary], list[Authorization]]:
-    submitted: list[SubmittedClaim] = []
-    payments: list[ClaimPayment] = []
-    summaries: list[RemittanceSummary] = []
-    authorizations: list[Authorization] = []
-    for record in records:
-        match record:
-            case ClaimPayment():
-                payments.append(record)
-            case SubmittedClaim():
-                submitted.append(record)
-            case RemittanceSummary():
-                summaries.append(record)
-            case Authorization():
-                authorizations.append(record)
+    stated: Sequence[Stated[Record]],
+) -> tuple[
+    list[Stated[SubmittedClaim]],
+    list[Stated[ClaimPayment]],
+    list[Stated[RemittanceSummary]],
+    list[Stated[Authorization]],
+]:
+    submitted: list[Stated[SubmittedClaim]] = []
+    payments: list[Stated[ClaimPayment]] = []
+    summaries: list[Stated[RemittanceSummary]] = []
+    authorizations: list[Stated[Authorization]] = []
+    for one in stated:
+        match one.record:
+            case ClaimPayment() as record:
+                payments.append(Stated(one.event_id, one.nth, record))
+            case SubmittedClaim() as record:
+                submitted.append(Stated(one.event_id, one.nth, record))
+            case RemittanceSummary() as record:
+                summaries.append(Stated(one.event_id, one.nth, record))
+            case Authorization() as record:
+                authorizations.append(Stated(one.event_id, one.nth, record))
             case _:
-                assert_never(record)
+                assert_never(one.record)
     return submitted, payments, summaries, authorizations

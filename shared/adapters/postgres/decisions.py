@@ -1,7 +1,7 @@
 """What rules ask of history, and what they decided: one statement each."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from uuid import UUID
 
@@ -184,32 +184,46 @@ def denial_counts(
     return int(decided), int(denied)
 
 
-def decide(
-    connection: Connection,
-    customer_id: UUID,
-    executions: Sequence[Execution],
-    *,
-    actions: Sequence[Action],
-    alerts: Sequence[Alert],
-    holds: Sequence[Hold],
-    risks: Sequence[Risk],
-) -> None:
-    """Write one event's audit trail and everything that follows from it in one statement."""
-    changes: dict[UUID, dict[str, object]] = {
-        hold.claim_id: {"reason": hold.reason, "submitted_on": hold.submitted_on} for hold in holds
-    }
-    for risk in risks:
-        changes.setdefault(risk.claim_id, {}).update(
-            score=risk.score, factors=risk.factors, submitted_on=risk.submitted_on
-        )
+@dataclass(slots=True)
+class Decided:
+    """The audit trail of some events and what follows, by claim where it changes one."""
+
+    executions: list[Execution] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    claims: dict[UUID, dict[str, object]] = field(default_factory=dict)
+
+    def hold(self, hold: Hold) -> None:
+        """Add what holds a claim."""
+        change = {"reason": hold.reason, "submitted_on": hold.submitted_on}
+        self.claims.setdefault(hold.claim_id, {}).update(change)
+
+    def score(self, risk: Risk) -> None:
+        """Add a claim's score."""
+        change = {"score": risk.score, "factors": risk.factors, "submitted_on": risk.submitted_on}
+        self.claims.setdefault(risk.claim_id, {}).update(change)
+
+    def add(self, other: "Decided") -> bool:
+        """Add another event's. Returns False, having added nothing, if both change one claim: that takes two turns."""
+        if not self.claims.keys().isdisjoint(other.claims):
+            return False
+        self.executions += other.executions
+        self.actions += other.actions
+        self.alerts += other.alerts
+        self.claims |= other.claims
+        return True
+
+
+def decide(connection: Connection, customer_id: UUID, decided: Decided) -> None:
+    """Write audit trails and everything that follows from them in one statement, claims in the order of their ids."""
     connection.execute(
         AUDIT,
         {
             "customer_id": str(customer_id),
-            "executions": _json(asdict(execution) for execution in executions),
-            "actions": _json(asdict(action) for action in actions),
-            "alerts": _json(asdict(alert) for alert in alerts),
-            "claims": _json({"claim_id": claim, **change} for claim, change in changes.items()),
+            "executions": _json(asdict(execution) for execution in decided.executions),
+            "actions": _json(asdict(action) for action in decided.actions),
+            "alerts": _json(asdict(alert) for alert in decided.alerts),
+            "claims": _json({"claim_id": key, **decided.claims[key]} for key in sorted(decided.claims)),
         },
     )
 

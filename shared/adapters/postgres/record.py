@@ -10,13 +10,14 @@ import orjson
 import pg8000
 from sqlalchemy import Connection, Engine, text
 
-from shared.adapters.postgres import claims, decisions
+from shared.adapters.postgres import decisions
+from shared.adapters.postgres.decisions import Decided
 from shared.adapters.postgres.engine import database_errors
+from shared.adapters.postgres.gathered import Gathered, Sent
 from shared.domain.claims import Record
 from shared.domain.commands import Action, Alert, Execution, Hold, Risk
 from shared.domain.events import Event, Message, Outgoing, Received, trace_id
 from shared.ports.record import DeadLetter, Emitted
-from shared.runtime.envelope import to_attributes
 from shared.runtime.errors import PoisonError, TransientError
 
 if __debug__:
@@ -24,24 +25,16 @@ if __debug__:
 
 TAKE = text("""
 INSERT INTO inbox (consumer, event_id, customer_id, event_type, trace_id, event_at, attempt)
-SELECT :consumer, CAST(:event_id AS uuid), id, :event_type, :trace_id, CAST(:event_at AS timestamptz),
-    CAST(:attempt AS integer)
-FROM customers WHERE id = CAST(:customer_id AS uuid)
+SELECT :consumer, r.event_id, c.id, r.event_type, r.trace_id, r.event_at, r.attempt
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
+    event_id uuid, event_type text, trace_id text, event_at timestamptz, attempt integer)
+JOIN customers c ON c.id = CAST(:customer_id AS uuid)
+ORDER BY r.event_id
 ON CONFLICT (event_id, consumer) DO NOTHING
-RETURNING (SELECT rules_version FROM customers WHERE id = inbox.customer_id)
+RETURNING event_id, (SELECT rules_version FROM customers WHERE id = inbox.customer_id) AS rules_version
 """)
 
 KNOWN_CUSTOMER = text("SELECT rules_version FROM customers WHERE id = CAST(:customer_id AS uuid)")
-
-EMIT = text("""
-INSERT INTO outbox (id, customer_id, consumer, parent_id, topic, event_type, trace_id, attributes, data)
-SELECT id, CAST(:customer_id AS uuid), :consumer, CAST(:parent_id AS uuid), topic, event_type, :trace_id,
-    attributes, convert_to(data, 'UTF8')
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id uuid, topic text, event_type text, attributes jsonb, data text)
-ORDER BY id
-ON CONFLICT (id) DO NOTHING
-RETURNING id
-""")
 
 UNPUBLISHED = text("""
 SELECT id, topic, attributes, data FROM outbox
@@ -55,16 +48,19 @@ UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS u
 
 
 class PostgresEventTransaction:
-    """One event's transaction. Made by `PostgresEventRecord.event` only, which also ends it."""
+    """One event's part in a transaction. Made by `PostgresEventRecord.events` only, which also ends it."""
 
-    def __init__(self, connection: Connection, consumer: str, event: Event, version: int | None) -> None:
+    def __init__(
+        self, connection: Connection, gathered: Gathered, event: Event, nth: int, version: int | None
+    ) -> None:
         """version: of the customer's rules; None if this consumer has taken the event before."""
         self._connection = connection
-        self._consumer = consumer
+        self._gathered = gathered
         self._event = event
+        self._nth = nth
         self._customer_id = event.customer_id
         self._version = version
-        self._touched: set[UUID] = set()
+        self.sent = Sent()
 
     @property
     def repeat(self) -> bool:
@@ -76,52 +72,18 @@ class PostgresEventTransaction:
         """The version of the customer's rule set as of this transaction."""
         return self._version or 0
 
-    def unpublished(self) -> Emitted:
-        """Return what an earlier run of this event committed and did not publish."""
-        rows = self._connection.execute(
-            UNPUBLISHED, {"parent_id": str(self._event.id), "consumer": self._consumer}
-        ).all()
-        return Emitted(
-            self._customer_id,
-            tuple(row.id for row in rows),
-            tuple(Message(row.topic, bytes(row.data), row.attributes) for row in rows),
-        )
+    @property
+    def emitted(self) -> Emitted:
+        """Whatever of this event's is in the outbox and not published, once the transaction has committed."""
+        return Emitted(self._customer_id, tuple(self.sent.ids), tuple(self.sent.messages))
 
-    def emit(self, outgoing: Sequence[Outgoing]) -> Emitted:
-        """Put events into the outbox; those already there are left out of the answer."""
-        if not outgoing:
-            return Emitted(self._customer_id)
-        messages = {o.event.id: Message(o.topic, o.event.data, to_attributes(o.event)) for o in outgoing}
-        rows = [
-            {
-                "id": o.event.id,
-                "topic": o.topic,
-                "event_type": o.event.type,
-                "attributes": messages[o.event.id].attributes,
-                "data": o.event.data.decode(),
-            }
-            for o in outgoing
-        ]
-        ids = self._connection.execute(
-            EMIT,
-            {
-                "customer_id": str(self._customer_id),
-                "consumer": self._consumer,
-                "parent_id": str(self._event.id),
-                "trace_id": trace_id(self._event.trace_parent),
-                "rows": orjson.dumps(rows).decode(),
-            },
-        ).scalars()
-        new = tuple(ids)
-        return Emitted(self._customer_id, new, tuple(messages[key] for key in new))
+    def emit(self, outgoing: Sequence[Outgoing]) -> None:
+        """Put events into the outbox, unless they are there already."""
+        self._gathered.emit(self._event, outgoing, self.sent)
 
     def store(self, records: Sequence[Record]) -> None:
         """Add what a payer or provider stated; the fold of the claims it touches waits for the commit."""
-        self._touched |= claims.store(self._connection, self._customer_id, self._event.id, records)
-
-    def fold(self) -> None:
-        """Bring every touched claim up to date, in the order of ids so that two transactions cannot deadlock."""
-        claims.fold(self._connection, self._customer_id, sorted(self._touched))
+        self._gathered.store(self._event, self._nth, records)
 
     def rules(self) -> Sequence[Mapping[str, object]]:
         """Return the customer's active rule documents."""
@@ -159,15 +121,12 @@ class PostgresEventTransaction:
         risks: Sequence[Risk] = (),
     ) -> None:
         """Write the audit trail of the event and what follows from it."""
-        decisions.decide(
-            self._connection,
-            self._customer_id,
-            executions,
-            actions=actions,
-            alerts=alerts,
-            holds=holds,
-            risks=risks,
-        )
+        decided = Decided([*executions], [*actions], [*alerts])
+        for hold in holds:
+            decided.hold(hold)
+        for risk in risks:
+            decided.score(risk)
+        self._gathered.decide(decided)
 
     def keep_dead_letter(self, letter: DeadLetter) -> None:
         """Keep a dead letter, or bring the one that is there up to date."""
@@ -184,25 +143,27 @@ class PostgresEventRecord:
     @contextmanager
     def event(self, consumer: str, received: Received) -> Iterator[PostgresEventTransaction]:
         """Begin the event's transaction as its customer; leaving without an error commits."""
-        event = received.event
-        with database_errors(), tenant(self._engine, event.customer_id) as connection:
-            version = connection.execute(
-                TAKE,
-                {
-                    "consumer": consumer,
-                    "event_id": str(event.id),
-                    "customer_id": str(event.customer_id),
-                    "event_type": event.type,
-                    "trace_id": trace_id(event.trace_parent),
-                    "event_at": event.time.isoformat(),
-                    "attempt": received.attempt,
-                },
-            ).scalar_one_or_none()
-            if version is None:
-                _require_customer(connection, event.customer_id)
-            transaction = PostgresEventTransaction(connection, consumer, event, version)
+        with self.events(consumer, [received]) as (transaction,):
             yield transaction
-            transaction.fold()
+
+    @contextmanager
+    def events(
+        self, consumer: str, received: Sequence[Received]
+    ) -> Iterator[Sequence[PostgresEventTransaction]]:
+        """Begin one transaction for different events of one customer; leaving without an error commits all of them."""
+        customer_id = _customer_of(received)
+        with database_errors(), tenant(self._engine, customer_id) as connection:
+            versions = _take(connection, consumer, customer_id, received)
+            gathered = Gathered(connection, customer_id, consumer)
+            transactions = [
+                PostgresEventTransaction(connection, gathered, r.event, nth, versions.get(r.event.id))
+                for nth, r in enumerate(received)
+            ]
+            for one, transaction in zip(received, transactions, strict=True):
+                if transaction.repeat:
+                    _resume(connection, consumer, one.event.id, transaction.sent)
+            yield transactions
+            gathered.write()
             if __debug__:
                 reach("consumer.in_transaction", consumer)
 
@@ -241,6 +202,42 @@ def _begin_as(connection: Connection, customer_id: UUID) -> None:
     except (pg8000.Error, OSError, struct.error) as exc:  # struct: the server went away in mid-message
         connection.invalidate()
         raise TransientError("unavailable", f"database: {type(exc).__name__}") from exc
+
+
+def _customer_of(received: Sequence[Received]) -> UUID:
+    (customer_id,) = {one.event.customer_id for one in received}  # a transaction sees one customer's rows
+    return customer_id
+
+
+def _take(
+    connection: Connection, consumer: str, customer_id: UUID, received: Sequence[Received]
+) -> dict[UUID, int]:
+    """Put events into the inbox; return the version of the customer's rules for each that was not there."""
+    rows = [
+        {
+            "event_id": one.event.id,
+            "event_type": one.event.type,
+            "trace_id": trace_id(one.event.trace_parent),
+            "event_at": one.event.time,
+            "attempt": one.attempt,
+        }
+        for one in received
+    ]
+    taken = connection.execute(
+        TAKE,
+        {"consumer": consumer, "customer_id": str(customer_id), "rows": orjson.dumps(rows).decode()},
+    )
+    versions = {row.event_id: row.rules_version for row in taken}
+    if not versions:
+        _require_customer(connection, customer_id)
+    return versions
+
+
+def _resume(connection: Connection, consumer: str, event_id: UUID, sent: Sent) -> None:
+    """Note what an earlier run of an event committed and did not publish."""
+    for row in connection.execute(UNPUBLISHED, {"parent_id": str(event_id), "consumer": consumer}):
+        sent.ids.append(row.id)
+        sent.messages.append(Message(row.topic, bytes(row.data), row.attributes))
 
 
 def _require_customer(connection: Connection, customer_id: UUID) -> None:
