@@ -45,9 +45,11 @@ def advices(
 ) -> dict[str, str]:
     """Return the rows of advices, payments and adjustments, each list as JSON, by the name of its parameter.
 
-    One row an advice, as the statement demands: of several that state it the first counts, and its end before its
-    beginning.
+    One row an advice and one a payment, as the statement demands: of several that state it the first counts, and an
+    advice's end before its beginning.
     """
+    first = {payment_id(customer_id, p.record): p for p in reversed(payments)}
+    payments = [*reversed(first.values())]
     advices: dict[UUID, Row] = {}
     for s in summaries:
         advices.setdefault(remittance_id(customer_id, s.record.remittance), _summary(customer_id, s))
@@ -66,7 +68,7 @@ def advices(
         "remittances": as_json(advices.values()),
         "payments": as_json(_payment(customer_id, p.nth, p.record) for p in payments),
         "adjustments": as_json(adjustments),
-        "lines": as_json(row for p in payments for row in _paid_lines(customer_id, p)),
+        "lines": as_json(row for p in payments for row in _paid_lines(customer_id, p.record)),
     }
 
 
@@ -176,7 +178,6 @@ def _line(line: ServiceLine) -> Row:
     }
 
 
-<<<<<<< HEAD
 def _paid_lines(customer_id: UUID, payment: ClaimPayment) -> Iterator[Row]:
     """Yield what each paid line adds to the day's sums. A reversal's amounts are negative, and so are its counts."""
     if payment.decided_on is None:
@@ -197,11 +198,7 @@ def _paid_lines(customer_id: UUID, payment: ClaimPayment) -> Iterator[Row]:
             }
 
 
-def authorization(customer_id: UUID, stated: Authorization) -> Row:
-    """Return the row of an authorization as a payer stated it."""
-=======
 def _authorization(customer_id: UUID, event_id: UUID, stated: Authorization) -> Row:
->>>>>>> 31b01aa (Events of one customer that arrive together share a transaction: half of what a delivery cost was opening and committing)
     return {
         "id": authorization_id(customer_id, stated),
         "event_id": event_id,
