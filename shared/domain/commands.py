@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
+from shared.domain.actions import ActionState
+
 ExecutionDecision = Literal["fired", "escalated", "shadow", "no_match"]
 ExecutionResult = Literal["SUCCESS", "FAILED", "ESCALATED", "SHADOW"]
-ActionState = Literal["requested", "open", "settled", "failed", "unknown"]
 Severity = Literal["info", "warning", "critical"]
 
 PORTAL_ACTIONS = frozenset(

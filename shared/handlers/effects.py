@@ -8,10 +8,10 @@ from uuid import UUID
 
 import orjson
 
+from shared.domain.actions import ActionState
 from shared.domain.commands import (
     PORTAL_ACTIONS,
     Action,
-    ActionState,
     Alert,
     Execution,
     ExecutionDecision,

@@ -51,6 +51,14 @@ ErrorCode = Literal[
     "no_portal_flow",  # no flow for this payer and action, or not in this version
     "invalid_flow",  # a flow that does not validate
     "browser_unavailable",  # no Chromium, or it died
+    # The ledger of actions (docs/actions.md)
+    "unknown_action",  # a request for an action that the record does not have
+    "portal_busy",  # somebody else is signed in with the credential, or the payer was called a moment ago
+    "portal_closed",  # outside the payer's working hours
+    "portal_disabled",  # a person has to allow the payer's portal again
+    "no_credentials",  # no secret with a user name and password for this customer and payer
+    "no_subject",  # the claim or authorization that the action is about is not in the record
+    "gave_up",  # tried as often as may be
     "unhandled",  # our bug
 ]
 

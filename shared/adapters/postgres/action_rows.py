@@ -1,0 +1,215 @@
+"""The ledger's statements. Each change by a worker is one compare-and-set; the rows are the tenant's own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Connection, Row, TextClause, text
+
+from shared.ports.ledger import ActionClaim, Ending
+from shared.runtime.errors import TransientError
+
+FOREVER = "infinity"
+
+TAKEN = text("""
+SELECT 1 FROM inbox WHERE event_id = CAST(:event_id AS uuid) AND consumer = 'execute_action'
+""")
+
+CLAIM = text("""
+UPDATE actions a SET
+    state = CASE WHEN a.state IN ('requested', 'claimed') THEN 'claimed' ELSE 'unknown' END,
+    token = CAST(:token AS uuid),
+    lease_expires_at = CAST(:until AS timestamptz),
+    due_at = NULL,
+    parked = false,
+    payer_key = coalesce(
+        (SELECT c.payer_key FROM claims c WHERE a.subject = 'claims/' || c.id),
+        (SELECT h.payer_key FROM authorizations h WHERE a.subject = 'authorizations/' || h.id),
+        a.payer_key),
+    updated_at = CAST(:now AS timestamptz)
+WHERE a.id = CAST(:id AS uuid) AND a.ended_at IS NULL
+    AND (a.due_at IS NULL OR a.due_at <= CAST(:now AS timestamptz))
+    AND (a.state = 'requested'
+        OR (a.state IN ('claimed', 'committing', 'unknown')
+            AND coalesce(a.lease_expires_at, '-infinity') <= CAST(:now AS timestamptz)))
+RETURNING a.id, a.customer_id, a.type, a.subject, a.rule_id, a.params, a.payer_key, a.attempts, a.flow, a.state,
+    a.client_reference, a.seen_before, a.committed_at, a.submissions, a.lease_expires_at
+""")
+
+LOOK = text("""
+SELECT state, ended_at, lease_expires_at, due_at = 'infinity' AS disabled,
+    CASE WHEN due_at <> 'infinity' THEN due_at END AS due_at
+FROM actions WHERE id = CAST(:id AS uuid)
+""")
+
+BREAKER = text("""
+SELECT 1 FROM portal_breakers
+WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key AND state = 'open'
+""")
+
+OWNED = """
+WHERE id = CAST(:id AS uuid) AND token = CAST(:token AS uuid) AND ended_at IS NULL
+    AND state IN ('claimed', 'committing', 'unknown')
+"""
+IN_TIME = "AND lease_expires_at > CAST(:now AS timestamptz)"
+
+RENEW = text(f"""
+UPDATE actions SET lease_expires_at = CAST(:until AS timestamptz) {OWNED} {IN_TIME} RETURNING 1
+""")  # noqa: S608 - constants
+
+BEGIN_VISIT = text(f"""
+WITH pinned AS (
+    UPDATE actions SET attempts = attempts + 1, flow = CASE WHEN flow = '' THEN :flow ELSE flow END
+    {OWNED} {IN_TIME}
+    RETURNING id, customer_id, attempts, flow, state
+)
+INSERT INTO action_attempts (action_id, attempt, customer_id, flow, reconciling, began_at)
+SELECT id, attempts, customer_id, flow, state = 'unknown', CAST(:now AS timestamptz) FROM pinned
+RETURNING attempt
+""")  # noqa: S608 - constants
+
+END_VISIT = text("""
+UPDATE action_attempts SET outcome = :outcome, code = :code, reference = :reference, steps = CAST(:steps AS jsonb),
+    files = CAST(:files AS jsonb), evidence = CAST(:evidence AS jsonb), ended_at = CAST(:at AS timestamptz)
+WHERE action_id = CAST(:id AS uuid) AND attempt = CAST(:attempt AS integer)
+""")
+
+MARK_COMMITTING = text(f"""
+UPDATE actions SET state = 'committing', client_reference = :reference, seen_before = CAST(:seen AS text[]),
+    committed_at = CAST(:now AS timestamptz), submissions = submissions + 1,
+    lease_expires_at = CAST(:until AS timestamptz), updated_at = CAST(:now AS timestamptz)
+{OWNED} AND state IN ('claimed', 'unknown') {IN_TIME} RETURNING 1
+""")  # noqa: S608 - constants
+
+POSTPONE = text(f"""
+UPDATE actions SET state = CASE WHEN state = 'claimed' THEN 'requested' ELSE 'unknown' END,
+    token = NULL, lease_expires_at = NULL, due_at = CAST(:until AS timestamptz), code = :code
+{OWNED} RETURNING 1
+""")  # noqa: S608 - constants
+
+END = text(f"""
+UPDATE actions SET state = :state, reference = :reference, code = :code, ended_at = CAST(:at AS timestamptz),
+    token = NULL, lease_expires_at = NULL, due_at = NULL, updated_at = CAST(:at AS timestamptz)
+{OWNED} RETURNING 1
+""")  # noqa: S608 - constants
+
+WAIT_FOR_A_PERSON = text(f"""
+UPDATE actions SET state = CASE WHEN state = 'claimed' THEN 'requested' ELSE 'unknown' END, code = :code,
+    token = NULL, lease_expires_at = NULL, due_at = 'infinity', parked = true, updated_at = CAST(:at AS timestamptz)
+{OWNED} RETURNING 1
+""")  # noqa: S608 - constants
+
+OPEN_BREAKER = text("""
+INSERT INTO portal_breakers (customer_id, payer_key, state, code, action_id, opened_at)
+VALUES (CAST(:customer_id AS uuid), :payer_key, 'open', :code, CAST(:id AS uuid), CAST(:at AS timestamptz))
+ON CONFLICT (customer_id, payer_key) DO UPDATE SET
+    state = 'open', code = EXCLUDED.code, action_id = EXCLUDED.action_id, opened_at = EXCLUDED.opened_at,
+    closed_by = '', closed_why = '', closed_at = NULL
+""")
+
+PARK = text("""
+UPDATE actions SET parked = true
+WHERE id = CAST(:id AS uuid) AND ended_at IS NULL AND state IN ('requested', 'claimed', 'committing', 'unknown')
+""")
+
+# Parked while its owner still worked: it is due once the lease is over.
+RELEASE = text("""
+UPDATE actions SET parked = false, releases = releases + 1
+WHERE id IN (
+    SELECT id FROM actions
+    WHERE customer_id = CAST(:customer_id AS uuid) AND parked
+        AND coalesce(due_at, '-infinity') <= CAST(:now AS timestamptz)
+        AND coalesce(lease_expires_at, '-infinity') <= CAST(:now AS timestamptz)
+    ORDER BY due_at NULLS FIRST, id LIMIT CAST(:most AS integer) FOR UPDATE SKIP LOCKED)
+RETURNING id, subject, type, releases
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A parked action that is due: a new message has to be sent for it. nth: which one that is."""
+
+    action_id: UUID
+    subject: str
+    type: str
+    nth: int
+
+
+def claimed(row: Row[tuple[object, ...]], token: UUID) -> ActionClaim:
+    """Return the claim that a row of CLAIM grants."""
+    return ActionClaim(
+        action_id=row.id,
+        customer_id=row.customer_id,
+        token=token,
+        type=row.type,
+        subject=row.subject,
+        rule_id=row.rule_id,
+        params=row.params,
+        payer_key=row.payer_key,
+        lease_expires_at=row.lease_expires_at,
+        attempts=row.attempts,
+        flow=row.flow,
+        reconciling=row.state == "unknown",
+        client_reference=row.client_reference,
+        seen_before=frozenset(row.seen_before),
+        committed_at=row.committed_at,
+        submissions=row.submissions,
+    )
+
+
+def key(claim: ActionClaim) -> dict[str, object]:
+    """Return what every compare-and-set names."""
+    return {"id": str(claim.action_id), "token": str(claim.token)}
+
+
+def stamp(at: datetime, plus_s: float = 0.0) -> str:
+    """Return a time as PostgreSQL reads it."""
+    return (at.astimezone(UTC) + timedelta(seconds=plus_s)).isoformat()
+
+
+def swap(connection: Connection, statement: TextClause, claim: ActionClaim, **values: object) -> object:
+    """Run a compare-and-set and return what it returns.
+
+    Raises:
+        TransientError: the claim was taken over, or its lease has ended (`claim_lost`).
+    """
+    found = connection.execute(statement, {**key(claim), **values}).scalar_one_or_none()
+    if found is None:
+        raise TransientError("claim_lost", f"action {claim.action_id}")
+    return found
+
+
+def end(connection: Connection, claim: ActionClaim, ending: Ending) -> None:
+    """Write an action's result.
+
+    Raises:
+        TransientError: `claim_lost`.
+    """
+    at = stamp(ending.at)
+    if not ending.opens_breaker:
+        swap(connection, END, claim, state=ending.result, reference=ending.reference, code=ending.code, at=at)
+        return
+    swap(connection, WAIT_FOR_A_PERSON, claim, code=ending.code, at=at)
+    connection.execute(
+        OPEN_BREAKER,
+        {
+            "customer_id": str(claim.customer_id),
+            "payer_key": claim.payer_key,
+            "code": ending.code,
+            "id": str(claim.action_id),
+            "at": at,
+        },
+    )
+
+
+def release(connection: Connection, customer_id: UUID, *, now: datetime, most: int) -> Sequence[Released]:
+    """Take parked actions that are due out of the parking place; a message for each must follow in this transaction."""
+    rows = connection.execute(RELEASE, {"customer_id": str(customer_id), "now": stamp(now), "most": most})
+    return [Released(row.id, row.subject, row.type, row.releases) for row in rows]
+
+
+def as_json(value: object) -> str:
+    """Return a value as PostgreSQL's jsonb reads it."""
+    return orjson.dumps(value).decode()

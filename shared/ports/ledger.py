@@ -1,0 +1,163 @@
+"""Who does an action, how far it got, and what came of it: the ledger that keeps a submission from being doubled.
+
+Every change by a worker is compare-and-set on its claim's token and the lease: a worker that was overtaken changes
+nothing. The last entry, `end_action`, is made within the event's own transaction, together with inbox and outbox.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+from shared.domain.actions import Result
+
+NotYet = Literal[
+    "held",  # another worker has it
+    "not_due",  # it is to be tried later
+    "disabled",  # the payer's portal waits for a person to allow it again
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionClaim:
+    """Our ownership of one action until the lease ends.
+
+    attempts: visits to the portal so far. flow: the pinned version of the first visit, or empty. reconciling: Submit
+    may have been pressed: ask the portal before anything else. committed_at, seen_before: as stored before that.
+    """
+
+    action_id: UUID
+    customer_id: UUID
+    token: UUID
+    type: str
+    subject: str
+    rule_id: str
+    params: Mapping[str, object]
+    payer_key: str
+    lease_expires_at: datetime
+    attempts: int = 0
+    flow: str = ""
+    reconciling: bool = False
+    client_reference: str = ""
+    seen_before: frozenset[str] = frozenset()
+    committed_at: datetime | None = None
+    submissions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Nobody may do the action now. until: when to ask again; None: not before somebody changes something."""
+
+    why: NotYet
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The action has its result, or this very message was taken before: nothing is left to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What came of an action, for good as far as machines go.
+
+    code: why, unless it is settled. opens_breaker: nobody signs in for this customer and payer until a person allows it;
+    the action itself then waits for that as well.
+    """
+
+    result: Result
+    at: datetime
+    reference: str = ""
+    code: str = ""
+    opens_breaker: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What one visit to a portal left: to be noted, whatever comes of the action.
+
+    steps: names, durations and outcomes. files: sha256 by name. evidence: where each piece is kept.
+    """
+
+    attempt: int
+    outcome: str
+    at: datetime
+    code: str = ""
+    reference: str = ""
+    steps: object = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+
+class ActionLedger(Protocol):
+    """Blocks. All methods raise TransientError when the store is away: nothing was changed."""
+
+    def claim(
+        self, customer_id: UUID, action_id: UUID, *, event_id: UUID, token: UUID, now: datetime, lease_s: float
+    ) -> ActionClaim | Waits | Ended:
+        """Own the action until the lease ends, or say why not.
+
+        A lease that ended frees `claimed` only. `committing` past its lease becomes `unknown`, and its claim is a
+        reconciling one.
+
+        Raises:
+            PoisonError: there is no such action (`unknown_action`). Dead-letter.
+        """
+        ...
+
+    def renew(self, claim: ActionClaim, *, now: datetime, lease_s: float) -> None:
+        """Own the action for longer.
+
+        Raises:
+            TransientError: the claim was taken over, or its lease has ended (`claim_lost`). Do nothing more.
+        """
+        ...
+
+    def begin_visit(self, claim: ActionClaim, *, flow: str, now: datetime) -> int:
+        """Note that a visit begins, pin the flow, and return which visit it is, from 1.
+
+        Raises:
+            TransientError: `claim_lost`.
+        """
+        ...
+
+    def end_visit(self, claim: ActionClaim, visit: Visit) -> None:
+        """Note what a visit left. Needs no lease: it happened, whoever has the action now."""
+        ...
+
+    def mark_committing(
+        self,
+        claim: ActionClaim,
+        *,
+        client_reference: str,
+        seen_before: Collection[str],
+        now: datetime,
+        lease_s: float,
+    ) -> None:
+        """Have it on disk that Submit is about to be pressed. Returning is the leave to press it, once.
+
+        Raises:
+            TransientError: `claim_lost`. Do not press.
+        """
+        ...
+
+    def postpone(self, claim: ActionClaim, *, until: datetime, code: str) -> None:
+        """Give the action up until then: `requested` again, or `unknown` if Submit may have been pressed.
+
+        Raises:
+            TransientError: `claim_lost`.
+        """
+        ...
+
+
+class ActionEndings(Protocol):
+    """Where an action's last entry is made."""
+
+    def end_action(self, claim: ActionClaim, ending: Ending) -> None:
+        """Write the result. `opens_breaker` also stops the customer's other actions with this payer.
+
+        Raises:
+            TransientError: `claim_lost`.
+        """
+        ...
