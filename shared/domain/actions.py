@@ -30,12 +30,12 @@ RETRY_AFTER: Final = (
     timedelta(hours=2),
     timedelta(hours=6),
 )
-MAX_SUBMISSIONS: Final = 2  # one, and one more where the first surely was not taken
+MAX_SUBMISSIONS: Final = 3  # one, and again where it surely was not taken
 MAX_CHAIN: Final = 5  # actions that follow from actions' outcomes; beyond, rules chase each other
 
 
 def client_reference(action_id: UUID) -> str:
-    """Return what is typed into the form's own-reference field: 19 characters, the same whenever this action is done."""
+    """Return what is typed into the form's own-reference field: 19 characters, for good the same for an action."""
     return "UP-" + b32encode(action_id.bytes[:10]).decode()
 
 

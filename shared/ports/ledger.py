@@ -6,7 +6,7 @@ nothing. The last entry, `end_action`, is made within the event's own transactio
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -62,15 +62,15 @@ class Ended:
 class Ending:
     """What came of an action, for good as far as machines go.
 
-    code: why, unless it is settled. opens_breaker: nobody signs in for this customer and payer until a person allows it;
-    the action itself then waits for that as well.
+    code: why, unless it is settled. disables: a portal that nobody signs in to for this customer until a person allows
+    it again; the action itself then waits for that as well.
     """
 
     result: Result
     at: datetime
     reference: str = ""
     code: str = ""
-    opens_breaker: bool = False
+    disables: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,61 @@ class Visit:
     evidence: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ReleasedAction:
+    """A parked action that is due: a new message has to be sent for it. nth: which one that is."""
+
+    action_id: UUID
+    subject: str
+    type: str
+    nth: int
+
+
+AppealOutcome = Literal["pending", "overturned", "partly", "upheld"]
+
+
+@dataclass(frozen=True, slots=True)
+class Appeal:
+    """An appeal that a payer has. amount_cents: what it asks for. paid_before_cents: what the payer had paid.
+
+    submitted_on, reference: None and empty before it is filed.
+    """
+
+    action_id: UUID
+    claim_id: UUID
+    payer_key: str
+    carc: str
+    template: str
+    level: int
+    amount_cents: int
+    paid_before_cents: int
+    submitted_on: date | None = None
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AppealAnswer:
+    """What a payer says of an appealed claim. paid_cents: in all, as of now; None where it does not say."""
+
+    claim_id: UUID
+    upheld: bool
+    paid_cents: int | None
+    decided_on: date
+    source: str
+
+
 class ActionLedger(Protocol):
     """Blocks. All methods raise TransientError when the store is away: nothing was changed."""
 
     def claim(
-        self, customer_id: UUID, action_id: UUID, *, event_id: UUID, token: UUID, now: datetime, lease_s: float
+        self,
+        customer_id: UUID,
+        action_id: UUID,
+        *,
+        event_id: UUID,
+        token: UUID,
+        now: datetime,
+        lease_s: float,
     ) -> ActionClaim | Waits | Ended:
         """Own the action until the lease ends, or say why not.
 
@@ -142,8 +192,14 @@ class ActionLedger(Protocol):
         """
         ...
 
-    def postpone(self, claim: ActionClaim, *, until: datetime, code: str) -> None:
+    def disabled(self, customer_id: UUID, portal: str) -> bool:
+        """Return whether the portal waits for a person to allow it again."""
+        ...
+
+    def postpone(self, claim: ActionClaim, *, until: datetime | None, code: str) -> None:
         """Give the action up until then: `requested` again, or `unknown` if Submit may have been pressed.
+
+        until: None waits for a person to allow the portal again.
 
         Raises:
             TransientError: `claim_lost`.
@@ -155,7 +211,7 @@ class ActionEndings(Protocol):
     """Where an action's last entry is made."""
 
     def end_action(self, claim: ActionClaim, ending: Ending) -> None:
-        """Write the result. `opens_breaker` also stops the customer's other actions with this payer.
+        """Write the result. `disables` also stops the customer's other actions in that portal.
 
         Raises:
             TransientError: `claim_lost`.

@@ -14,6 +14,7 @@ from uuid import UUID
 from shared.domain.claims import Record as PayerRecord
 from shared.domain.commands import Action, Alert, Execution, Hold, Risk
 from shared.domain.events import Message, Outgoing, Received
+from shared.ports.ledger import ActionClaim, Appeal, AppealAnswer, Ending, ReleasedAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,30 @@ class EventTransaction(Protocol):
         risks: Sequence[Risk] = (),
     ) -> None:
         """Write the audit trail of one event and what follows from it."""
+        ...
+
+    def end_action(self, claim: ActionClaim, ending: Ending) -> None:
+        """Write an action's result, as `shared/ports/ledger.py` says.
+
+        Raises:
+            TransientError: the claim was taken over (`claim_lost`). Nothing of this transaction may be kept.
+        """
+        ...
+
+    def park_action(self, action_id: UUID) -> None:
+        """Note that no message is under way for an action: it is released once it is due."""
+        ...
+
+    def release_actions(self, *, now: datetime, most: int) -> Sequence[ReleasedAction]:
+        """Take the customer's parked actions that are due out of parking; a message for each must be emitted."""
+        ...
+
+    def record_appeal(self, appeal: Appeal) -> None:
+        """Note that an appeal was submitted, to be followed up."""
+        ...
+
+    def answer_appeals(self, answer: AppealAnswer) -> None:
+        """Note what a payer answered to the claim's pending appeals."""
         ...
 
     def keep_dead_letter(self, letter: DeadLetter) -> None:

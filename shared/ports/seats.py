@@ -1,4 +1,4 @@
-"""Who may visit a payer's portal now: one session per credential, a payer's pace and hours."""
+"""Who may visit a payer's portal now: one session per credential, a portal's pace and hours."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from shared.domain.manners import Manners
 class Seat:
     """The right to be signed in with one credential, until the lease ends."""
 
-    payer_key: str
+    portal: str
     credential: str
     token: UUID
 
@@ -26,11 +26,11 @@ class Full:
 
 
 class Seats(Protocol):
-    """Shared by all workers and customers, since portals see neither. Blocks."""
+    """Shared by all workers and customers, since portals see no difference. Blocks."""
 
     def take(
         self,
-        payer_key: str,
+        portal: str,
         credential: str,
         *,
         token: UUID,
@@ -38,7 +38,7 @@ class Seats(Protocol):
         lease_s: float,
         manners: Manners,
     ) -> Seat | Full:
-        """Take the credential's seat and one of the payer's visits, or say when to ask again.
+        """Take the credential's seat and one of the portal's visits, or say when to ask again.
 
         credential: names the secret, not what it holds.
 
@@ -62,5 +62,3 @@ class Seats(Protocol):
             TransientError: the store is away. The lease ends by itself.
         """
         ...
-
-

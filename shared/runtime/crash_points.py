@@ -26,6 +26,11 @@ CrashPoint = Literal[
     "dead_letter.before_publish",  # it can never be processed; its dead letter is not published
     "dead_letter.after_publish",  # its dead letter is published; the message is not acknowledged
     "notify.after_send",  # a channel took the notification; nobody wrote that down
+    "action.after_claim",  # the action is ours; nothing else happened
+    "action.before_committing",  # the form is filled; the ledger does not know yet that it will be sent
+    "action.after_committing",  # the ledger knows; Submit is not pressed
+    "action.after_commit",  # Submit is pressed; its answer is not read
+    "action.before_settle",  # the portal's receipt is in hand; the ledger does not have it
 ]
 CRASH_POINTS: Final[tuple[CrashPoint, ...]] = get_args(CrashPoint)
 

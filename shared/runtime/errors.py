@@ -59,6 +59,7 @@ ErrorCode = Literal[
     "no_credentials",  # no secret with a user name and password for this customer and payer
     "no_subject",  # the claim or authorization that the action is about is not in the record
     "gave_up",  # tried as often as may be
+    "not_yet",  # an action that is somebody else's, or not due
     "unhandled",  # our bug
 ]
 

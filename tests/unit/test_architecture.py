@@ -52,10 +52,11 @@ LAYERS = (
     Layer("shared/domain"),
     Layer("shared/formats", ("shared.domain", "shared.rules", "shared.runtime.errors"), CODECS),
     Layer("shared/rules", ("shared.domain", "shared.formats", "shared.runtime.errors"), CODECS),
+    Layer("shared/documents", ("shared.domain",), frozenset({"jinja2"})),
     Layer("shared/ports", ("shared.domain", "shared.runtime.errors")),
     Layer(
         "shared/handlers",
-        ("shared.domain", "shared.rules", "shared.formats", "shared.ports", *RUNTIME),
+        ("shared.domain", "shared.rules", "shared.formats", "shared.documents", "shared.ports", *RUNTIME),
         CODECS | {"structlog"},
     ),
     Layer("shared/adapters", ("shared.ports", "shared.domain", *RUNTIME), None, world=True),

@@ -1,14 +1,14 @@
 """The ledger's statements. Each change by a worker is one compare-and-set; the rows are the tenant's own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import orjson
 from sqlalchemy import Connection, Row, TextClause, text
 
-from shared.ports.ledger import ActionClaim, Ending
+from shared.ports.ledger import ActionClaim, Appeal, AppealAnswer, Ending, ReleasedAction
 from shared.runtime.errors import TransientError
 
 FOREVER = "infinity"
@@ -46,7 +46,7 @@ FROM actions WHERE id = CAST(:id AS uuid)
 
 BREAKER = text("""
 SELECT 1 FROM portal_breakers
-WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key AND state = 'open'
+WHERE customer_id = CAST(:customer_id AS uuid) AND portal = :portal AND state = 'open'
 """)
 
 OWNED = """
@@ -102,9 +102,9 @@ UPDATE actions SET state = CASE WHEN state = 'claimed' THEN 'requested' ELSE 'un
 """)  # noqa: S608 - constants
 
 OPEN_BREAKER = text("""
-INSERT INTO portal_breakers (customer_id, payer_key, state, code, action_id, opened_at)
-VALUES (CAST(:customer_id AS uuid), :payer_key, 'open', :code, CAST(:id AS uuid), CAST(:at AS timestamptz))
-ON CONFLICT (customer_id, payer_key) DO UPDATE SET
+INSERT INTO portal_breakers (customer_id, portal, state, code, action_id, opened_at)
+VALUES (CAST(:customer_id AS uuid), :portal, 'open', :code, CAST(:id AS uuid), CAST(:at AS timestamptz))
+ON CONFLICT (customer_id, portal) DO UPDATE SET
     state = 'open', code = EXCLUDED.code, action_id = EXCLUDED.action_id, opened_at = EXCLUDED.opened_at,
     closed_by = '', closed_why = '', closed_at = NULL
 """)
@@ -127,14 +127,30 @@ RETURNING id, subject, type, releases
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
-    """A parked action that is due: a new message has to be sent for it. nth: which one that is."""
+RECORD_APPEAL = text("""
+INSERT INTO appeals (action_id, customer_id, claim_id, payer_key, carc, template, level, amount_cents,
+    paid_before_cents, submitted_on, reference)
+VALUES (CAST(:action_id AS uuid), CAST(:customer_id AS uuid), CAST(:claim_id AS uuid), :payer_key, :carc, :template,
+    CAST(:level AS integer), CAST(:amount_cents AS bigint), CAST(:paid_before_cents AS bigint),
+    CAST(:submitted_on AS date), :reference)
+ON CONFLICT (action_id) DO NOTHING
+""")
 
-    action_id: UUID
-    subject: str
-    type: str
-    nth: int
+ANSWER_APPEALS = text("""
+UPDATE appeals SET
+    outcome = CASE WHEN CAST(:upheld AS boolean) THEN 'upheld'
+        WHEN CAST(:paid_cents AS bigint) IS NULL OR CAST(:paid_cents AS bigint) - paid_before_cents >= amount_cents
+            THEN 'overturned'
+        WHEN CAST(:paid_cents AS bigint) > paid_before_cents THEN 'partly'
+        ELSE outcome END,
+    recovered_cents = CASE WHEN CAST(:upheld AS boolean) THEN 0
+        ELSE greatest(coalesce(CAST(:paid_cents AS bigint) - paid_before_cents, amount_cents), 0) END,
+    decided_on = CAST(:decided_on AS date), source = :source
+WHERE customer_id = CAST(:customer_id AS uuid) AND claim_id = CAST(:claim_id AS uuid) AND outcome = 'pending'
+    AND submitted_on <= CAST(:decided_on AS date)
+    AND (CAST(:upheld AS boolean) OR CAST(:paid_cents AS bigint) IS NULL
+        OR CAST(:paid_cents AS bigint) > paid_before_cents)
+""")
 
 
 def claimed(row: Row[tuple[object, ...]], token: UUID) -> ActionClaim:
@@ -188,7 +204,7 @@ def end(connection: Connection, claim: ActionClaim, ending: Ending) -> None:
         TransientError: `claim_lost`.
     """
     at = stamp(ending.at)
-    if not ending.opens_breaker:
+    if not ending.disables:
         swap(connection, END, claim, state=ending.result, reference=ending.reference, code=ending.code, at=at)
         return
     swap(connection, WAIT_FOR_A_PERSON, claim, code=ending.code, at=at)
@@ -196,7 +212,7 @@ def end(connection: Connection, claim: ActionClaim, ending: Ending) -> None:
         OPEN_BREAKER,
         {
             "customer_id": str(claim.customer_id),
-            "payer_key": claim.payer_key,
+            "portal": ending.disables,
             "code": ending.code,
             "id": str(claim.action_id),
             "at": at,
@@ -204,10 +220,26 @@ def end(connection: Connection, claim: ActionClaim, ending: Ending) -> None:
     )
 
 
-def release(connection: Connection, customer_id: UUID, *, now: datetime, most: int) -> Sequence[Released]:
+def release(
+    connection: Connection, customer_id: UUID, *, now: datetime, most: int
+) -> Sequence[ReleasedAction]:
     """Take parked actions that are due out of the parking place; a message for each must follow in this transaction."""
     rows = connection.execute(RELEASE, {"customer_id": str(customer_id), "now": stamp(now), "most": most})
-    return [Released(row.id, row.subject, row.type, row.releases) for row in rows]
+    return [ReleasedAction(row.id, row.subject, row.type, row.releases) for row in rows]
+
+
+def record_appeal(connection: Connection, customer_id: UUID, appeal: Appeal) -> None:
+    """Insert an appeal, unless it is there."""
+    connection.execute(RECORD_APPEAL, {"customer_id": str(customer_id), **_plain(asdict(appeal))})
+
+
+def answer_appeals(connection: Connection, customer_id: UUID, answer: AppealAnswer) -> None:
+    """Give the claim's pending appeals their outcome."""
+    connection.execute(ANSWER_APPEALS, {"customer_id": str(customer_id), **_plain(asdict(answer))})
+
+
+def _plain(values: dict[str, object]) -> dict[str, object]:
+    return {name: str(value) if isinstance(value, UUID | date) else value for name, value in values.items()}
 
 
 def as_json(value: object) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, TextClause
 
 from shared.adapters.postgres import action_rows as rows
 from shared.adapters.postgres.action_rows import stamp, swap
@@ -22,21 +22,29 @@ class PostgresActionLedger:
         self._engine = engine
 
     def claim(
-        self, customer_id: UUID, action_id: UUID, *, event_id: UUID, token: UUID, now: datetime, lease_s: float
+        self,
+        customer_id: UUID,
+        action_id: UUID,
+        *,
+        event_id: UUID,
+        token: UUID,
+        now: datetime,
+        lease_s: float,
     ) -> ActionClaim | Waits | Ended:
         """Own the action until the lease ends, or say why not."""
         with database_errors(), tenant(self._engine, customer_id) as connection:
             if connection.execute(rows.TAKEN, {"event_id": str(event_id)}).scalar_one_or_none():
                 return Ended()
-            asked = {"id": str(action_id), "token": str(token), "now": stamp(now), "until": stamp(now, lease_s)}
+            asked = {
+                "id": str(action_id),
+                "token": str(token),
+                "now": stamp(now),
+                "until": stamp(now, lease_s),
+            }
             row = connection.execute(rows.CLAIM, asked).one_or_none()
             if row is None:
                 return _why_not(connection, action_id)
-            claim = rows.claimed(row, token)
-            if _is_disabled(connection, claim):
-                swap(connection, rows.POSTPONE, claim, until=rows.FOREVER, code="portal_disabled")
-                return Waits("disabled", None)
-            return claim
+            return rows.claimed(row, token)
 
     def renew(self, claim: ActionClaim, *, now: datetime, lease_s: float) -> None:
         """Own the action for longer."""
@@ -83,11 +91,17 @@ class PostgresActionLedger:
             until=stamp(now, lease_s),
         )
 
-    def postpone(self, claim: ActionClaim, *, until: datetime, code: str) -> None:
-        """Give the action up until then."""
-        self._swap(rows.POSTPONE, claim, until=stamp(until), code=code)
+    def disabled(self, customer_id: UUID, portal: str) -> bool:
+        """Return whether the portal waits for a person to allow it again."""
+        asked = {"customer_id": str(customer_id), "portal": portal}
+        with database_errors(), tenant(self._engine, customer_id) as connection:
+            return connection.execute(rows.BREAKER, asked).scalar_one_or_none() is not None
 
-    def _swap(self, statement: "rows.TextClause", claim: ActionClaim, **values: object) -> object:
+    def postpone(self, claim: ActionClaim, *, until: datetime | None, code: str) -> None:
+        """Give the action up until then."""
+        self._swap(rows.POSTPONE, claim, until=rows.FOREVER if until is None else stamp(until), code=code)
+
+    def _swap(self, statement: TextClause, claim: ActionClaim, **values: object) -> object:
         with database_errors(), tenant(self._engine, claim.customer_id) as connection:
             return swap(connection, statement, claim, **values)
 
@@ -103,8 +117,3 @@ def _why_not(connection: Connection, action_id: UUID) -> Waits | Ended:
     if row.due_at is not None and row.lease_expires_at is None:
         return Waits("not_due", row.due_at)
     return Waits("held", row.lease_expires_at)
-
-
-def _is_disabled(connection: Connection, claim: ActionClaim) -> bool:
-    asked = {"customer_id": str(claim.customer_id), "payer_key": claim.payer_key}
-    return connection.execute(rows.BREAKER, asked).scalar_one_or_none() is not None

@@ -3,20 +3,21 @@
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from uuid import UUID
 
 import orjson
 import pg8000
 from sqlalchemy import Connection, Engine, text
 
-from shared.adapters.postgres import decisions
+from shared.adapters.postgres import action_rows, decisions
 from shared.adapters.postgres.decisions import Decided
 from shared.adapters.postgres.engine import database_errors
 from shared.adapters.postgres.gathered import Gathered, Sent
 from shared.domain.claims import Record
 from shared.domain.commands import Action, Alert, Execution, Hold, Risk
 from shared.domain.events import Event, Message, Outgoing, Received, trace_id
+from shared.ports.ledger import ActionClaim, Appeal, AppealAnswer, Ending, ReleasedAction
 from shared.ports.record import DeadLetter, Emitted
 from shared.runtime.errors import PoisonError, TransientError
 
@@ -127,6 +128,26 @@ class PostgresEventTransaction:
         for risk in risks:
             decided.score(risk)
         self._gathered.decide(decided)
+
+    def end_action(self, claim: ActionClaim, ending: Ending) -> None:
+        """Write an action's result."""
+        action_rows.end(self._connection, claim, ending)
+
+    def park_action(self, action_id: UUID) -> None:
+        """Note that no message is under way for an action."""
+        self._connection.execute(action_rows.PARK, {"id": str(action_id)})
+
+    def release_actions(self, *, now: datetime, most: int) -> Sequence[ReleasedAction]:
+        """Take the customer's parked actions that are due out of parking."""
+        return action_rows.release(self._connection, self._customer_id, now=now, most=most)
+
+    def record_appeal(self, appeal: Appeal) -> None:
+        """Note that an appeal was submitted."""
+        action_rows.record_appeal(self._connection, self._customer_id, appeal)
+
+    def answer_appeals(self, answer: AppealAnswer) -> None:
+        """Note what a payer answered to the claim's pending appeals."""
+        action_rows.answer_appeals(self._connection, self._customer_id, answer)
 
     def keep_dead_letter(self, letter: DeadLetter) -> None:
         """Keep a dead letter, or bring the one that is there up to date."""

@@ -1,4 +1,4 @@
-"""`Seats` in PostgreSQL. The rows are nobody's: a credential and a payer's patience are shared by customers."""
+"""`Seats` in PostgreSQL. The rows are nobody's: a credential and a portal's patience are shared by customers."""
 
 from datetime import datetime
 from typing import Final
@@ -13,34 +13,34 @@ from shared.domain.manners import Manners, paced
 from shared.ports.seats import Full, Seat
 
 NOBODY: Final = UUID(int=0)
-PACE: Final = ""  # the credential of the row that holds a payer's pace
+PACE: Final = ""  # the credential of the row that holds a portal's pace
 
-# The pace's row is locked first, so that visits to one payer are given out one after the other.
+# The pace's row is locked first, so that visits to one portal are given out one after the other.
 LOCK_PACE = text("""
-INSERT INTO portal_seats (customer_id, payer_key, credential, token, lease_expires_at)
-VALUES (CAST(:nobody AS uuid), :payer_key, '', CAST(:nobody AS uuid), '-infinity')
-ON CONFLICT (customer_id, payer_key, credential) DO UPDATE SET token = EXCLUDED.token
+INSERT INTO portal_seats (customer_id, portal, credential, token, lease_expires_at)
+VALUES (CAST(:nobody AS uuid), :portal, '', CAST(:nobody AS uuid), '-infinity')
+ON CONFLICT (customer_id, portal, credential) DO UPDATE SET token = EXCLUDED.token
 RETURNING CASE WHEN lease_expires_at > '-infinity' THEN lease_expires_at END
 """)
 SET_PACE = text("""
 UPDATE portal_seats SET lease_expires_at = CAST(:free_at AS timestamptz)
-WHERE customer_id = CAST(:nobody AS uuid) AND payer_key = :payer_key AND credential = ''
+WHERE customer_id = CAST(:nobody AS uuid) AND portal = :portal AND credential = ''
 """)
 TAKE = text("""
-INSERT INTO portal_seats AS s (customer_id, payer_key, credential, token, lease_expires_at)
-VALUES (CAST(:nobody AS uuid), :payer_key, :credential, CAST(:token AS uuid), CAST(:until AS timestamptz))
-ON CONFLICT (customer_id, payer_key, credential) DO UPDATE SET
+INSERT INTO portal_seats AS s (customer_id, portal, credential, token, lease_expires_at)
+VALUES (CAST(:nobody AS uuid), :portal, :credential, CAST(:token AS uuid), CAST(:until AS timestamptz))
+ON CONFLICT (customer_id, portal, credential) DO UPDATE SET
     token = EXCLUDED.token, lease_expires_at = EXCLUDED.lease_expires_at
 WHERE s.lease_expires_at <= CAST(:now AS timestamptz)
 RETURNING 1
 """)
 TAKEN_UNTIL = text("""
 SELECT lease_expires_at FROM portal_seats
-WHERE customer_id = CAST(:nobody AS uuid) AND payer_key = :payer_key AND credential = :credential
+WHERE customer_id = CAST(:nobody AS uuid) AND portal = :portal AND credential = :credential
 """)
 RENEW = text("""
 UPDATE portal_seats SET lease_expires_at = CAST(:until AS timestamptz)
-WHERE customer_id = CAST(:nobody AS uuid) AND payer_key = :payer_key AND credential = :credential
+WHERE customer_id = CAST(:nobody AS uuid) AND portal = :portal AND credential = :credential
     AND token = CAST(:token AS uuid)
 """)
 
@@ -54,7 +54,7 @@ class PostgresSeats:
 
     def take(
         self,
-        payer_key: str,
+        portal: str,
         credential: str,
         *,
         token: UUID,
@@ -62,19 +62,19 @@ class PostgresSeats:
         lease_s: float,
         manners: Manners,
     ) -> Seat | Full:
-        """Take the credential's seat and one of the payer's visits, or say when to ask again."""
+        """Take the credential's seat and one of the portal's visits, or say when to ask again."""
         opens_at = manners.opens_at(now)
         if opens_at > now:
             return Full("portal_closed", opens_at)
         with database_errors(), tenant(self._engine, NOBODY) as connection:
-            free_at = connection.execute(LOCK_PACE, _row(payer_key)).scalar_one()
+            free_at = connection.execute(LOCK_PACE, _row(portal)).scalar_one()
             begins_at, then_free_at = paced(free_at, now, manners)
             if begins_at > now:
                 return Full("portal_busy", begins_at)
-            seat = Seat(payer_key, credential, token)
+            seat = Seat(portal, credential, token)
             if not _sit(connection, seat, now, lease_s):
                 return Full("portal_busy", _taken_until(connection, seat))
-            connection.execute(SET_PACE, {**_row(payer_key), "free_at": stamp(then_free_at)})
+            connection.execute(SET_PACE, {**_row(portal), "free_at": stamp(then_free_at)})
             return seat
 
     def renew(self, seat: Seat, *, now: datetime, lease_s: float) -> None:
@@ -90,12 +90,12 @@ class PostgresSeats:
             connection.execute(RENEW, {**_seat(seat), "until": until})
 
 
-def _row(payer_key: str) -> dict[str, object]:
-    return {"nobody": str(NOBODY), "payer_key": payer_key}
+def _row(portal: str) -> dict[str, object]:
+    return {"nobody": str(NOBODY), "portal": portal}
 
 
 def _seat(seat: Seat) -> dict[str, object]:
-    return {**_row(seat.payer_key), "credential": seat.credential, "token": str(seat.token)}
+    return {**_row(seat.portal), "credential": seat.credential, "token": str(seat.token)}
 
 
 def _sit(connection: Connection, seat: Seat, now: datetime, lease_s: float) -> bool:
@@ -105,6 +105,6 @@ def _sit(connection: Connection, seat: Seat, now: datetime, lease_s: float) -> b
 
 def _taken_until(connection: Connection, seat: Seat) -> datetime:
     found: datetime = connection.execute(
-        TAKEN_UNTIL, {**_row(seat.payer_key), "credential": seat.credential}
+        TAKEN_UNTIL, {**_row(seat.portal), "credential": seat.credential}
     ).scalar_one()
     return found

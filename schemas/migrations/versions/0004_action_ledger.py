@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -67,7 +67,7 @@ COMMENT ON COLUMN action_attempts.evidence IS 'where the evidence store keeps ea
 
 CREATE TABLE portal_breakers (
     customer_id uuid NOT NULL,
-    payer_key text NOT NULL,
+    portal text NOT NULL,
     state text NOT NULL CHECK (state IN ('open', 'closed')),
     code text NOT NULL,
     action_id uuid NOT NULL,
@@ -75,19 +75,19 @@ CREATE TABLE portal_breakers (
     closed_by text NOT NULL DEFAULT '',
     closed_why text NOT NULL DEFAULT '',
     closed_at timestamptz,
-    PRIMARY KEY (customer_id, payer_key)
+    PRIMARY KEY (customer_id, portal)
 );
-COMMENT ON TABLE portal_breakers IS 'open: nobody signs in to this payer for this customer until a person allows it again';
+COMMENT ON TABLE portal_breakers IS 'open: nobody signs in to this portal for this customer until a person allows it again';
 
 CREATE TABLE portal_seats (
     customer_id uuid NOT NULL,
-    payer_key text NOT NULL,
+    portal text NOT NULL,
     credential text NOT NULL,
     token uuid NOT NULL,
     lease_expires_at timestamptz NOT NULL,
-    PRIMARY KEY (customer_id, payer_key, credential)
+    PRIMARY KEY (customer_id, portal, credential)
 );
-COMMENT ON TABLE portal_seats IS 'who is signed in with which credential, and when a payer may be called next (credential empty); rows are nobody''s, since credentials and payers are shared';
+COMMENT ON TABLE portal_seats IS 'who is signed in with which credential, and when a portal may be visited next (credential empty); rows are nobody''s, since portals and their patience are shared';
 
 CREATE TABLE appeals (
     action_id uuid PRIMARY KEY,

@@ -1,0 +1,344 @@
+"""One visit to a payer's portal on behalf of an action: sign in, ask what is there, and submit at most once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from shared.domain.actions import Result, client_reference, retry_after
+from shared.domain.claims import Authorization
+from shared.domain.manners import Manners
+from shared.handlers.action_errand import Errand, draft_errand, draft_files
+from shared.handlers.action_readings import Answered, answered
+from shared.handlers.reconcile import Adopt, AskAgain, AskAPerson, GiveUp, Resubmit, verdict
+from shared.ports.cases import CaseFiles
+from shared.ports.clock import Clock
+from shared.ports.evidence import EvidenceStore, Piece
+from shared.ports.ledger import ActionClaim, ActionLedger, Appeal, AppealAnswer, Ending, Visit
+from shared.ports.pdf import PdfPrinter
+from shared.ports.portal import (
+    AuthorizationReading,
+    ClaimReading,
+    Evidence,
+    Found,
+    PortalFile,
+    Portals,
+    PortalSession,
+    PortalStopError,
+)
+from shared.ports.record import EventRecord
+from shared.ports.seats import Full, Seat, Seats
+from shared.ports.secrets import SecretStore
+from shared.runtime.errors import (
+    AmbiguousOutcomeError,
+    ErrorCode,
+    PermanentError,
+    TransientError,
+    UpstreamError,
+)
+
+if __debug__:
+    from shared.runtime.crash_points import reach
+
+DEFAULT_MANNERS: Final = "default"
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Everything that doing an action needs. lease_s: how long one step may take before another worker takes over.
+
+    retry_scale: shortens the waits between visits that failed for a moment.
+    """
+
+    record: EventRecord
+    ledger: ActionLedger
+    cases: CaseFiles
+    seats: Seats
+    portals: Callable[[], Portals]
+    printer: PdfPrinter
+    evidence: EvidenceStore
+    secrets: SecretStore
+    manners: Mapping[str, Manners]
+    clock: Clock
+    new_token: Callable[[], UUID]
+    lease_s: float = 120.0
+    retry_scale: float = 1.0
+
+    def manners_of(self, portal: str) -> Manners:
+        """Return how a portal is to be treated."""
+        return self.manners.get(portal) or self.manners.get(DEFAULT_MANNERS) or Manners()
+
+    def in_s(self, seconds: float) -> datetime:
+        """Return the time that many seconds on."""
+        return self.clock() + timedelta(seconds=seconds)
+
+    def report(self, claim: ActionClaim, done: "Done") -> None:
+        """Write the one line of an action that ended."""
+        log.info(
+            "action.ended",
+            action_id=str(claim.action_id),
+            action_type=claim.type,
+            rule_id=claim.rule_id,
+            result=done.ending.result,
+            code=done.ending.code or None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Nothing is decided yet. until: None waits for a person to allow the portal again. code: why."""
+
+    until: datetime | None
+    code: ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of an action, and what the record learns by it. facts: ids and codes for the outcome's event."""
+
+    ending: Ending
+    records: Sequence[Authorization] = ()
+    appeal: Appeal | None = None
+    answer: AppealAnswer | None = None
+    facts: Mapping[str, object] | None = None
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One visit under way."""
+
+    claim: ActionClaim
+    errand: Errand
+    worker: Worker
+    seat: Seat
+    attempt: int
+    files: Sequence[PortalFile] = ()
+
+    def hold(self) -> None:
+        """Keep the action and the seat while a long step follows.
+
+        Raises:
+            TransientError: the action was taken over (`claim_lost`).
+        """
+        now, lease_s = self.worker.clock(), self.worker.lease_s
+        self.worker.ledger.renew(self.claim, now=now, lease_s=lease_s)
+        self.worker.seats.renew(self.seat, now=now, lease_s=lease_s)
+
+
+def visit(claim: ActionClaim, worker: Worker) -> Done | Later:
+    """Do what the action asks for, or find out whether it was done.
+
+    Raises:
+        TransientError: the claim was taken over, or the record is away: stop, and let the message come back.
+    """
+    try:
+        errand = draft_errand(claim, worker)
+    except PermanentError as exc:
+        return _for_a_person(claim, exc.code, worker)
+    portal = errand.flow.id.portal
+    if worker.ledger.disabled(claim.customer_id, portal):
+        return Later(None, "portal_disabled")
+    seat = worker.seats.take(
+        portal,
+        errand.credential,
+        token=claim.token,
+        now=worker.clock(),
+        lease_s=worker.lease_s,
+        manners=worker.manners_of(portal),
+    )
+    if isinstance(seat, Full):
+        return Later(seat.until, seat.why)
+    try:
+        attempt = worker.ledger.begin_visit(claim, flow=str(errand.flow.id), now=worker.clock())
+        return _seated(_Turn(claim, errand, worker, seat, attempt))
+    finally:
+        worker.seats.leave(seat)
+
+
+def _seated(turn: _Turn) -> Done | Later:
+    worker, errand = turn.worker, turn.errand
+    try:
+        turn.files = draft_files(turn.claim, errand, worker)
+        turn.hold()
+        with worker.portals().session(errand.flow.id, credentials=errand.credentials) as session:
+            result, error = _outcome(session, turn)
+            _keep(session.evidence(), turn, result, error)
+            return result
+    except TransientError as exc:
+        if exc.code == "claim_lost":
+            raise
+        return _again(turn.claim, turn.attempt, exc.code, worker)
+
+
+def _outcome(session: PortalSession, turn: _Turn) -> tuple[Done | Later, UpstreamError | None]:
+    """Return what the visit came to, and the error that it met."""
+    claim, worker = turn.claim, turn.worker
+    try:
+        return _work(session, turn), None
+    except AmbiguousOutcomeError as exc:  # the next visit asks
+        return Later(worker.in_s(turn.errand.flow.visible_after_s), exc.code), exc
+    except PortalStopError as exc:
+        return _stopped(claim, exc, turn), exc
+    except PermanentError as exc:
+        return _for_a_person(claim, exc.code, worker), exc
+    except TransientError as exc:
+        if exc.code in ("claim_lost", "unavailable"):
+            raise
+        return _again(claim, turn.attempt, exc.code, worker), exc
+
+
+def _work(session: PortalSession, turn: _Turn) -> Done | Later:
+    errand = turn.errand
+    session.sign_in()
+    turn.hold()
+    if not errand.flow.commits:
+        return _read(session, turn)
+    seen = turn.claim.seen_before
+    if turn.claim.reconciling and turn.claim.committed_at is not None:
+        found = session.lookup(errand.fields, committed_at=turn.claim.committed_at)
+        match verdict(found, turn.claim, errand.flow, now=turn.worker.clock()):
+            case Adopt(reference):
+                return _settled(turn, reference)
+            case AskAgain(after_s):
+                return _ask_again(turn, after_s)
+            case AskAPerson(code):
+                return _for_a_person(turn.claim, code, turn.worker)
+            case GiveUp():
+                return Done(Ending("open", turn.worker.clock(), code="gave_up"))
+            case Resubmit():
+                pass
+    elif not errand.flow.echoes_reference:
+        seen = _listed(session, errand)
+    return _submit(session, turn, seen)
+
+
+def _submit(session: PortalSession, turn: _Turn, seen: frozenset[str]) -> Done:
+    """Prepare, commit, confirm: only the click in between cannot be taken back."""
+    turn.hold()
+    session.prepare(turn.errand.fields, turn.files)
+    turn.hold()
+    if __debug__:
+        reach("action.before_committing")
+    turn.worker.ledger.mark_committing(
+        turn.claim,
+        client_reference=client_reference(turn.claim.action_id),
+        seen_before=seen,
+        now=turn.worker.clock(),
+        lease_s=turn.worker.lease_s,
+    )
+    if __debug__:
+        reach("action.after_committing")
+    session.commit()
+    if __debug__:
+        reach("action.after_commit")
+    return _settled(turn, session.confirm().reference)
+
+
+def _listed(session: PortalSession, errand: Errand) -> frozenset[str]:
+    """Return what the portal lists before the commit, so that of a later listing only the difference is ours."""
+    found = session.lookup(errand.fields)
+    return frozenset(s.reference for s in found.submissions) if isinstance(found, Found) else frozenset()
+
+
+def _read(session: PortalSession, turn: _Turn) -> Done | Later:
+    reading = session.read(turn.errand.fields)
+    worker, claim = turn.worker, turn.claim
+    facts: Answered = answered(reading, turn.errand.case, claim, on=worker.clock().date())
+    return Done(
+        Ending("settled", worker.clock(), reference=_reference(reading)),
+        records=facts.records,
+        answer=facts.answer,
+        facts=facts.facts,
+    )
+
+
+def _reference(reading: AuthorizationReading | ClaimReading) -> str:
+    return reading.reference if isinstance(reading, AuthorizationReading) else reading.payer_claim_number
+
+
+def _settled(turn: _Turn, reference: str) -> Done:
+    worker = turn.worker
+    appeal = turn.errand.appeal
+    return Done(
+        Ending("settled", worker.clock(), reference=reference),
+        appeal=None
+        if appeal is None
+        else replace(appeal, reference=reference, submitted_on=worker.clock().date()),
+    )
+
+
+def _stopped(claim: ActionClaim, error: PortalStopError, turn: _Turn) -> Done:
+    if error.opens_breaker:
+        portal = turn.errand.flow.id.portal
+        ending = Ending(_undone(claim), turn.worker.clock(), code=error.code, disables=portal)
+    elif error.code == "payer_refused":
+        ending = Ending("failed", turn.worker.clock(), code=error.code)
+    else:
+        ending = Ending(_undone(claim), turn.worker.clock(), code=error.code)
+    return Done(ending)
+
+
+def _for_a_person(claim: ActionClaim, code: ErrorCode, worker: Worker) -> Done:
+    return Done(Ending(_undone(claim), worker.clock(), code=code))
+
+
+def _undone(claim: ActionClaim) -> Result:
+    """Return what an action that no machine goes on with is: surely nothing, or perhaps submitted."""
+    return "unknown" if claim.reconciling else "open"
+
+
+def _again(claim: ActionClaim, attempt: int, code: ErrorCode, worker: Worker) -> Done | Later:
+    """Wait longer each time; in the end a person decides."""
+    wait = retry_after(attempt)
+    if wait is None:
+        return _for_a_person(claim, "gave_up", worker)
+    return Later(worker.in_s(wait.total_seconds() * worker.retry_scale), code)
+
+
+def _ask_again(turn: _Turn, after_s: float) -> Done | Later:
+    if retry_after(turn.attempt) is None:
+        return _for_a_person(turn.claim, "gave_up", turn.worker)
+    return Later(turn.worker.in_s(after_s), "commit_unclear")
+
+
+def _keep(evidence: Evidence, turn: _Turn, result: Done | Later, error: UpstreamError | None) -> None:
+    """Keep what there is to show. What happened in the portal counts even where this fails."""
+    kept: dict[str, str] = {}
+    try:
+        for piece, content in _pieces(evidence, turn):
+            kept[piece.name] = turn.worker.evidence.put(
+                turn.claim.customer_id, turn.claim.action_id, turn.attempt, piece, content
+            )
+    except TransientError as exc:
+        log.warning("evidence.not_kept", action_id=str(turn.claim.action_id), code=exc.code)
+    turn.worker.ledger.end_visit(
+        turn.claim,
+        Visit(
+            attempt=turn.attempt,
+            outcome=result.ending.result if isinstance(result, Done) else "again",
+            at=turn.worker.clock(),
+            code=error.code if error is not None else "",
+            reference=result.ending.reference if isinstance(result, Done) else "",
+            steps=[asdict(step) for step in evidence.steps],
+            files=evidence.files_sha256,
+            evidence=kept,
+        ),
+    )
+
+
+def _pieces(evidence: Evidence, turn: _Turn) -> Sequence[tuple[Piece, bytes]]:
+    pieces: list[tuple[Piece, bytes]] = []
+    if evidence.screenshot_png is not None:
+        pieces.append((Piece("screenshot", "page.png", "image/png"), evidence.screenshot_png))
+    if evidence.trace_zip is not None:
+        pieces.append((Piece("trace", "trace.zip", "application/zip"), evidence.trace_zip))
+    pieces += [
+        (Piece("document", file.filename, file.content_type), file.content)
+        for file in turn.files
+        if file.name in evidence.files_sha256
+    ]
+    return pieces

@@ -1,0 +1,439 @@
+"""An action is done once: on the real ledger, with a portal that fails as portals do."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from shared.adapters.memory import InMemorySecretStore
+from shared.domain.actions import RETRY_AFTER, client_reference
+from shared.domain.manners import Manners, Window
+from shared.ports.ledger import ActionClaim
+from shared.ports.portal import AuthorizationReading, ClaimReading, PortalStopError, StopCode
+from shared.runtime.errors import AmbiguousOutcomeError, PoisonError, TransientError
+from tests.functional.action_desk import PASSWORD, PATIENT, TOTP, Desk
+
+if TYPE_CHECKING:
+    from tests.functional.conftest import Pipeline
+
+LEASE_S = 120.0
+
+
+@pytest.fixture
+def open_desk(pipeline: "Pipeline", tmp_path: Path) -> Callable[..., Desk]:
+    def build(**options: object) -> Desk:
+        return Desk(pipeline, tmp_path, **options)  # type: ignore[arg-type]
+
+    return build
+
+
+@pytest.fixture
+def desk(open_desk: Callable[..., Desk]) -> Desk:
+    return open_desk()
+
+
+def refused(desk: Desk, received: object, **options: object) -> str:
+    with pytest.raises(TransientError) as caught:
+        desk.do(received, **options)  # type: ignore[arg-type]
+    return caught.value.code
+
+
+def test_an_appeal_is_filed_and_its_outcome_goes_out(desk: Desk) -> None:
+    received = desk.request(params={"template": "auto"})
+    emitted = desk.do(received)
+    row = desk.row(received)
+    assert (row["state"], row["reference"], row["code"]) == ("settled", "CNF-000001", "")
+    assert row["flow"] == f"{desk.payer}/submit_appeal@1"
+    [filed] = desk.portals.filed
+    assert filed.submission.client_reference == client_reference(row["id"]) == row["client_reference"]
+    assert filed.fields["claim_number"] == "C-1"
+    assert filed.fields["member_id"] == PATIENT.member_id
+    assert filed.fields["reason"] == "no_authorization"
+    assert filed.fields["amount"] == "900.00"
+    [event] = emitted.messages
+    assert event.attributes["ce-type"] == "app.upstream.action.succeeded"
+    told = json.loads(event.data)["action"]
+    assert (told["type"], told["result"], told["rule_id"]) == ("submit_appeal", "settled", "rule")
+    [appeal] = desk.rows("appeals")
+    assert (appeal["carc"], appeal["template"], appeal["amount_cents"]) == ("197", "no_authorization", 90_000)
+    assert (appeal["outcome"], appeal["reference"]) == ("pending", "CNF-000001")
+
+
+def test_what_was_done_can_be_shown(desk: Desk) -> None:
+    received = desk.request()
+    desk.do(received)
+    [visit] = desk.visits(received)
+    assert (visit["outcome"], visit["reference"], visit["flow"]) == (
+        "settled",
+        "CNF-000001",
+        f"{desk.payer}/submit_appeal@1",
+    )
+    assert [step["name"] for step in visit["steps"]] == ["sign_in", "prepare", "commit", "confirm"]
+    assert desk.worker.evidence.get(visit["evidence"]["page.png"]).startswith(b"\x89PNG")
+    letter = next(name for name in visit["evidence"] if name.endswith(".pdf"))
+    assert b"Zyxwvutson" in desk.worker.evidence.get(visit["evidence"][letter])
+    assert len(visit["files"]["letter"]) == 64
+
+
+def test_a_redelivery_files_nothing_and_publishes_what_is_left(desk: Desk) -> None:
+    received = desk.request()
+    first = desk.do(received)
+    assert (
+        desk.do(received, attempt=2).messages == first.messages
+    )  # not marked yet: the relay is the redelivery
+    desk.worker.record.mark_published([first])
+    assert desk.do(received, attempt=3).messages == ()
+    assert len(desk.portals.filed) == 1
+
+
+def test_sixteen_copies_at_once_file_once(desk: Desk) -> None:
+    received = desk.request()
+
+    def deliver(_: int) -> str:
+        try:
+            return f"{len(desk.do(received).messages)} messages"
+        except TransientError as exc:
+            return exc.code
+
+    with ThreadPoolExecutor(16) as threads:
+        results = list(threads.map(deliver, range(16)))
+    assert len(desk.portals.filed) == 1
+    assert "1 messages" in results
+    assert set(results) <= {"1 messages", "not_yet", "unavailable"}
+
+
+def test_what_a_payer_refuses_has_failed_and_the_customer_is_told(desk: Desk) -> None:
+    desk.portals.fail("prepare", PortalStopError("payer_refused", "form"))
+    received = desk.request()
+    emitted = desk.do(received)
+    assert (desk.row(received)["state"], desk.row(received)["code"]) == ("failed", "payer_refused")
+    assert [m.attributes["ce-type"] for m in sorted(emitted.messages, key=lambda m: m.topic)] == [
+        "app.upstream.action.failed",
+        "app.upstream.notification.requested",
+    ]
+    assert [alert["severity"] for alert in desk.rows("alerts")] == ["warning"]
+
+
+@pytest.mark.parametrize("code", ["captcha", "interstitial", "unknown_page"])
+def test_a_page_that_needs_a_person_gets_one(desk: Desk, code: StopCode) -> None:
+    desk.portals.fail("prepare", PortalStopError(code, "form"))
+    received = desk.request()
+    emitted = desk.do(received)
+    assert (desk.row(received)["state"], desk.row(received)["code"]) == ("open", code)
+    assert "app.upstream.action.escalated" in {m.attributes["ce-type"] for m in emitted.messages}
+    assert desk.do(received, attempt=2).messages == emitted.messages
+    assert desk.portals.filed == []
+
+
+def test_a_failure_of_the_moment_waits_longer_each_time_and_then_is_a_persons(desk: Desk) -> None:
+    received = desk.request()
+    desk.portals.fail("prepare", *(TransientError("portal_unavailable") for _ in range(9)))
+    for nth, wait in enumerate(RETRY_AFTER, start=1):
+        before = desk.clock()
+        if wait <= timedelta(minutes=10):
+            assert refused(desk, received) == "not_yet"
+        else:
+            assert desk.do(received).messages == ()  # parked: its message is not kept waiting
+        row = desk.row(received)
+        assert (row["state"], row["attempts"], row["code"]) == ("requested", nth, "portal_unavailable")
+        assert row["due_at"] - before == wait
+        assert row["parked"] is (wait > timedelta(minutes=10))
+        desk.clock.forward(wait.total_seconds())
+        if row["parked"]:
+            [received] = desk.again(desk.do(desk.request("check_claim_status")))  # another action wakes it
+    desk.do(received)
+    assert (desk.row(received)["state"], desk.row(received)["code"]) == ("open", "gave_up")
+
+
+def test_a_lost_reply_is_looked_up_and_adopted(desk: Desk) -> None:
+    desk.portals.lose_replies = 1
+    received = desk.request()
+    assert refused(desk, received) == "not_yet"
+    row = desk.row(received)
+    assert (row["state"], row["ended_at"]) == ("unknown", None)
+    desk.do(received, attempt=2)
+    assert (desk.row(received)["state"], desk.row(received)["reference"]) == ("settled", "CNF-000001")
+    assert len(desk.portals.filed) == 1
+    assert [visit["reconciling"] for visit in desk.visits(received)] == [False, True]
+
+
+def test_a_click_that_surely_was_not_taken_is_made_again(desk: Desk) -> None:
+    desk.portals.fail("commit", AmbiguousOutcomeError("commit_unclear"))
+    received = desk.request()
+    assert refused(desk, received) == "not_yet"
+    desk.do(received, attempt=2)
+    row = desk.row(received)
+    assert (row["state"], row["submissions"]) == ("settled", 2)
+    assert len(desk.portals.filed) == 1
+
+
+def test_clicks_that_are_never_taken_end_with_a_person_who_may_submit(desk: Desk) -> None:
+    desk.portals.fail("commit", *(AmbiguousOutcomeError("commit_unclear") for _ in range(3)))
+    received = desk.request()
+    for attempt in (1, 2, 3):
+        assert refused(desk, received, attempt=attempt) == "not_yet"
+    desk.do(received, attempt=4)
+    assert (desk.row(received)["state"], desk.row(received)["code"]) == ("open", "gave_up")
+
+
+def test_before_it_can_be_listed_it_is_not_called_absent(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(visible_after_s=300)
+    desk.portals.lose_replies = 1
+    received = desk.request()
+    assert refused(desk, received) == "not_yet"
+    desk.clock.forward(100)
+    assert refused(desk, received, attempt=2) == "not_yet"
+    assert desk.row(received)["attempts"] == 1  # not due: nobody signed in
+    desk.clock.forward(201)
+    desk.do(received, attempt=3)
+    assert desk.row(received)["state"] == "settled"
+    assert len(desk.portals.filed) == 1
+
+
+def test_without_an_echo_only_what_was_not_there_before_is_ours(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(echoes=False)
+    first = desk.request()
+    desk.do(first)
+    desk.portals.lose_replies = 1
+    second = desk.request()
+    assert refused(desk, second) == "not_yet"
+    assert desk.row(second)["seen_before"] == ["CNF-000001"]
+    desk.do(second, attempt=2)
+    assert desk.row(second)["reference"] == "CNF-000002"
+    assert len(desk.portals.filed) == 2
+
+
+def test_without_an_echo_two_new_ones_are_a_persons_to_tell_apart(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(echoes=False)
+    desk.portals.lose_replies = 1
+    received = desk.request()
+    assert refused(desk, received) == "not_yet"
+    [filed] = desk.portals.filed
+    desk.portals.filed.append(replace(filed, submission=replace(filed.submission, reference="CNF-OTHER")))
+    emitted = desk.do(received, attempt=2)
+    row = desk.row(received)
+    assert (row["state"], row["code"]) == ("unknown", "commit_unclear")
+    assert row["ended_at"] is not None
+    assert [alert["severity"] for alert in desk.rows("alerts")] == ["critical"]
+    desk.clock.forward(LEASE_S * 10)
+    assert desk.do(received, attempt=3).messages == emitted.messages  # never again by machine
+    assert len(desk.portals.sign_ins) == 2
+
+
+def test_committing_past_its_lease_is_reconciled_and_never_claimed_anew(desk: Desk) -> None:
+    received = desk.request()
+    action_id = desk.row(received)["id"]
+    dead = desk.worker.ledger.claim(
+        desk.customer, action_id, event_id=uuid4(), token=uuid4(), now=desk.clock(), lease_s=LEASE_S
+    )
+    assert isinstance(dead, ActionClaim)
+    desk.worker.ledger.mark_committing(
+        dead,
+        client_reference=client_reference(action_id),
+        seen_before=(),
+        now=desk.clock(),
+        lease_s=LEASE_S,
+    )
+    assert refused(desk, received) == "not_yet"  # its worker may still be at it
+    desk.clock.forward(LEASE_S + 1)
+    desk.do(received, attempt=2)
+    row = desk.row(received)
+    assert (row["state"], row["submissions"]) == ("settled", 2)
+    assert [visit["reconciling"] for visit in desk.visits(received)] == [True]
+
+
+@pytest.mark.parametrize("code", ["wrong_password", "account_locked", "mfa_refused"])
+def test_refused_credentials_stop_every_further_action_until_a_person_allows_them(
+    desk: Desk, code: StopCode
+) -> None:
+    desk.portals.fail("sign_in", PortalStopError(code, "login"))
+    tripped, other = desk.request(), desk.request("submit_reauth_request")
+    emitted = desk.do(tripped)
+    assert {m.attributes["ce-type"] for m in emitted.messages} == {
+        "app.upstream.action.escalated",
+        "app.upstream.notification.requested",
+    }
+    assert desk.do(other).messages == ()
+    assert len(desk.rows("action_attempts")) == 1
+    for received, why in ((tripped, code), (other, "portal_disabled")):
+        row = desk.row(received)
+        assert (row["state"], row["code"], row["parked"]) == ("requested", why, True)
+    [breaker] = desk.rows("portal_breakers")
+    assert (breaker["portal"], breaker["state"], breaker["code"]) == (desk.payer, "open", code)
+    assert [alert["severity"] for alert in desk.rows("alerts")] == ["critical"]
+
+
+def test_one_customers_refused_credentials_do_not_stop_anothers_actions(
+    open_desk: Callable[..., Desk],
+) -> None:
+    ours, theirs = open_desk(), open_desk()
+    ours.portals.fail("sign_in", PortalStopError("wrong_password", "login"))
+    ours.do(ours.request())
+    theirs.do(theirs.request())
+    assert len(theirs.portals.filed) == 1
+
+
+def test_without_credentials_a_person_does_it(desk: Desk) -> None:
+    received = desk.request()
+    desk.do(received, worker=replace(desk.worker, secrets=InMemorySecretStore()))
+    assert (desk.row(received)["state"], desk.row(received)["code"]) == ("open", "no_credentials")
+
+
+def test_a_practice_without_credentials_of_its_own_uses_the_payers(desk: Desk) -> None:
+    shared = InMemorySecretStore({f"{desk.payer}-portal-credentials": ('{"username":"all","password":"p"}',)})
+    desk.do(desk.request(), worker=replace(desk.worker, secrets=shared))
+    assert desk.portals.sign_ins == ["all"]
+
+
+def test_an_approved_check_makes_the_new_authorization(desk: Desk) -> None:
+    desk.portals.readings["A-1"] = AuthorizationReading(
+        "approved", number="A-2", effective_on=date(2026, 12, 1), expires_on=date(2027, 5, 31), units=24
+    )
+    emitted = desk.do(desk.request("check_authorization_status"))
+    rows = {row["number"]: row for row in desk.rows("authorizations")}
+    new = rows["A-2"]
+    assert (new["status"], new["effective_on"], new["expires_on"]) == (
+        "active",
+        date(2026, 12, 1),
+        date(2027, 5, 31),
+    )
+    assert (new["units_authorized"], new["units_used"]) == (24, 0)
+    assert new["patient"]["member_id"] == PATIENT.member_id
+    assert new["payer_key"] == rows["A-1"]["payer_key"]
+    assert {m.attributes["ce-type"] for m in emitted.messages} == {
+        "app.upstream.action.succeeded",
+        "app.upstream.authorization.decided",
+    }
+
+
+@pytest.mark.parametrize(
+    ("reading", "outcome", "recovered"),
+    [
+        (ClaimReading("paid", paid_cents=90_000, decided_on=date(2026, 12, 9)), "overturned", 90_000),
+        (ClaimReading("paid", paid_cents=40_000, decided_on=date(2026, 12, 9)), "partly", 40_000),
+        (ClaimReading("denied", decided_on=date(2026, 12, 9)), "upheld", 0),
+        (ClaimReading("denied", decided_on=date(2026, 11, 10)), "pending", None),
+        (ClaimReading("pending"), "pending", None),
+    ],
+)
+def test_what_the_payer_answers_to_an_appeal_is_recorded(
+    desk: Desk, reading: ClaimReading, outcome: str, recovered: int | None
+) -> None:
+    desk.do(desk.request())
+    desk.portals.readings["C-1"] = reading
+    desk.do(desk.request("check_claim_status"))
+    [appeal] = desk.rows("appeals")
+    assert (appeal["outcome"], appeal["recovered_cents"]) == (outcome, recovered)
+
+
+def test_one_credential_is_signed_in_once_at_a_time(desk: Desk) -> None:
+    now, manners = desk.clock(), desk.worker.manners["default"]
+    credential = f"{desk.customer}-{desk.payer}-portal-credentials"
+    taken = desk.worker.seats.take(
+        desk.payer, credential, token=uuid4(), now=now, lease_s=LEASE_S, manners=manners
+    )
+    received = desk.request()
+    assert refused(desk, received) == "not_yet"
+    assert (desk.row(received)["code"], desk.row(received)["attempts"]) == ("portal_busy", 0)
+    desk.worker.seats.leave(taken)  # type: ignore[arg-type]
+    desk.clock.forward(LEASE_S)
+    desk.do(received, attempt=2)
+    assert desk.row(received)["state"] == "settled"
+
+
+def test_at_its_last_delivery_a_waiting_action_is_parked_and_released_by_the_next_that_ends(
+    desk: Desk,
+) -> None:
+    credential = f"{desk.customer}-{desk.payer}-portal-credentials"
+    taken = desk.worker.seats.take(
+        desk.payer, credential, token=uuid4(), now=desk.clock(), lease_s=60, manners=Manners()
+    )
+    waiting = desk.request()
+    assert desk.do(waiting, attempt=5).messages == ()
+    assert desk.row(waiting)["parked"]
+    desk.worker.seats.leave(taken)  # type: ignore[arg-type]
+    desk.clock.forward(61)
+    emitted = desk.do(desk.request("check_claim_status"))
+    [again] = desk.again(emitted)
+    assert again.event.id != waiting.event.id
+    desk.do(again)
+    assert desk.row(waiting)["state"] == "settled"
+    assert desk.do(waiting, attempt=6).messages == ()  # a late copy of the first message does nothing
+    assert len(desk.portals.filed) == 1
+
+
+def test_outside_its_hours_a_portal_is_left_alone(desk: Desk) -> None:
+    office = Manners(zone="America/New_York", open=(Window(time(8), time(18)),))
+    closed = replace(desk.worker, manners={desk.payer: office})
+    desk.clock.now = datetime.fromisoformat("2026-11-20T03:00:00-05:00")
+    received = desk.request()
+    assert desk.do(received, worker=closed).messages == ()
+    row = desk.row(received)
+    assert (row["parked"], row["code"]) == (True, "portal_closed")
+    assert row["due_at"] == datetime.fromisoformat("2026-11-20T08:00:00-05:00")
+    assert desk.portals.sign_ins == []
+
+
+def test_a_payer_is_visited_no_more_often_than_it_likes(desk: Desk) -> None:
+    slow = replace(desk.worker, manners={"default": Manners(visits_per_min=2, burst=1)})
+    portal = f"paced-{uuid4()}"
+    for expected in (0, 30, 60):
+        if expected:
+            assert not hasattr(_take(slow, portal, desk), "token")
+            desk.clock.forward(30)
+        assert hasattr(_take(slow, portal, desk), "token")
+
+
+def _take(worker: object, portal: str, desk: Desk) -> object:
+    return worker.seats.take(  # type: ignore[attr-defined]
+        portal,
+        str(uuid4()),
+        token=uuid4(),
+        now=desk.clock(),
+        lease_s=1,
+        manners=worker.manners_of(portal),  # type: ignore[attr-defined]
+    )
+
+
+def test_a_request_for_no_action_of_ours_is_poison(desk: Desk) -> None:
+    received = desk.request()
+    for data in (b"{}", b"[]", b"no json", b'{"action_id": "x"}'):
+        with pytest.raises(PoisonError, match="not a request"):
+            desk.do(replace(received, event=replace(received.event, data=data)))
+    stranger = json.dumps({"action_id": str(uuid4())}).encode()
+    with pytest.raises(PoisonError, match="no action"):
+        desk.do(replace(received, event=replace(received.event, data=stranger)))
+
+
+def test_anothers_action_is_none_of_ours(open_desk: Callable[..., Desk]) -> None:
+    ours, theirs = open_desk(), open_desk()
+    received = theirs.request()
+    as_ours = replace(received, event=replace(received.event, customer_id=ours.customer, id=uuid4()))
+    with pytest.raises(PoisonError, match="no action"):
+        ours.do(as_ours)
+    assert theirs.row(received)["state"] == "requested"
+
+
+def test_evidence_that_cannot_be_kept_does_not_undo_what_was_filed(desk: Desk) -> None:
+    (desk.folder / "evidence").write_text("a file where the folder should be")
+    received = desk.request()
+    desk.do(received)
+    assert desk.row(received)["state"] == "settled"
+    assert desk.visits(received)[0]["evidence"] == {}
+
+
+def test_patient_and_password_are_in_no_event_row_or_listing(desk: Desk) -> None:
+    received = desk.request()
+    emitted = desk.do(received)
+    secrets = (PATIENT.name, PATIENT.member_id, "1981-04-17", PASSWORD, TOTP)
+    shown = [str(desk.rows(table)) for table in ("actions", "action_attempts", "appeals", "alerts", "outbox")]
+    shown += [message.data.decode() + str(message.attributes) for message in emitted.messages]
+    shown += [str(desk.pipeline.rows("SELECT * FROM portal_seats"))]
+    for text in shown:
+        assert not [secret for secret in secrets if secret in text]
