@@ -80,9 +80,9 @@ def _end(received: Received, claim: ActionClaim, done: Done, worker: Worker) -> 
         follow = outgoing(claim, done, received.event)
         transaction.decide((), alerts=follow.alerts)
         due = transaction.release_actions(now=worker.clock(), most=MOST_RELEASED)
-        emitted = transaction.emit([*follow.outgoing, *released(due, received.event, worker.clock())])
+        transaction.emit([*follow.outgoing, *released(due, received.event, worker.clock())])
     worker.report(claim, done)
-    return emitted
+    return transaction.emitted
 
 
 def _wait(received: Received, action_id: UUID, until: datetime | None, code: str, worker: Worker) -> Emitted:
@@ -95,16 +95,17 @@ def _wait(received: Received, action_id: UUID, until: datetime | None, code: str
     if soon and received.attempt < LAST_ATTEMPT:
         raise TransientError("not_yet", f"action {action_id}: {code}")
     with worker.record.event(CONSUMER, received) as transaction:
-        if transaction.repeat:
-            return transaction.unpublished()
-        transaction.park_action(action_id)
-        due = transaction.release_actions(now=worker.clock(), most=MOST_RELEASED)
-        return transaction.emit(released(due, received.event, worker.clock()))
+        if not transaction.repeat:
+            transaction.park_action(action_id)
+            due = transaction.release_actions(now=worker.clock(), most=MOST_RELEASED)
+            transaction.emit(released(due, received.event, worker.clock()))
+    return transaction.emitted
 
 
 def _nothing_left(received: Received, worker: Worker) -> Emitted:
     with worker.record.event(CONSUMER, received) as transaction:
-        return transaction.unpublished() if transaction.repeat else Emitted(received.event.customer_id)
+        pass  # the inbox row is all there is to write
+    return transaction.emitted
 
 
 def _read(received: Received) -> UUID:

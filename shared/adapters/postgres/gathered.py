@@ -96,7 +96,7 @@ class Gathered:
 
     def _write_decisions(self) -> None:
         decided, self._decided = self._decided, Decided()
-        if decided.executions:
+        if decided.executions or decided.alerts:
             decisions.decide(self._connection, self._customer_id, decided)
 
     def _write_outbox(self) -> None:
