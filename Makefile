@@ -42,6 +42,10 @@ bench: $(VENV)/dev.stamp ## measure throughput and latency
 
 ##### Check it
 
+.PHONY: chromium
+chromium: $(VENV)/dev.stamp ## have a Chromium for the portals: the machine's, else install one
+	$(BIN)/python -m local.chromium
+
 .PHONY: check format format-check lint types test soak e2e
 check: format-check lint types test ## what CI runs: formatting, lint, types, tests
 
@@ -76,6 +80,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-e
 .PHONY: requirements clean
 requirements: $(VENV)/dev.stamp ## pin requirements*.txt anew from *.in: ARGS=--upgrade, ARGS="-P orjson"
 	$(COMPILE) $(ARGS) requirements.in -o requirements.txt
+	$(COMPILE) $(ARGS) requirements-worker.in -o requirements-worker.txt
 	$(COMPILE) $(ARGS) requirements-local.in -o requirements-local.txt
 	$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.txt
 

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from shared.adapters.postgres.engine import Engine
     from shared.handlers.accept_webhook import Ingress, SecretKey
     from shared.handlers.rule_book import RuleBook
+    from shared.portals.browser import BrowserHost
     from shared.ports.connections import Connection, ConnectionRegistry
     from shared.ports.idempotency import IdempotencyStore
     from shared.ports.notification_log import NotificationLog
     from shared.ports.notifier import Notifier
+    from shared.ports.pdf import PdfPrinter
+    from shared.ports.portal import Portals
     from shared.ports.publisher import Publisher
     from shared.ports.record import Emitted, EventRecord
     from shared.ports.secrets import SecretStore
@@ -181,6 +184,30 @@ class App:
         from shared.adapters.postgres.notification_log import PostgresNotificationLog
 
         return PostgresNotificationLog(self.engine)
+
+    @cached_property
+    def browser(self) -> "BrowserHost":
+        """The worker's one Chromium; started by its first visit."""
+        from shared.portals.browser import BrowserHost
+
+        return BrowserHost(self.settings.chromium)
+
+    @cached_property
+    def portals(self) -> "Portals":
+        """Payers' portals."""
+        from shared.adapters.memory_codes import InMemoryCodeWindows
+        from shared.portals.portals import BrowserPortals
+
+        return BrowserPortals(
+            self.browser, clock=self.clock, windows=InMemoryCodeWindows(), sites=self.settings.portal_sites
+        )
+
+    @cached_property
+    def pdf_printer(self) -> "PdfPrinter":
+        """Prints letters and reports."""
+        from shared.portals.pdf import ChromiumPdfPrinter
+
+        return ChromiumPdfPrinter(self.browser)
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:

@@ -26,6 +26,8 @@ class Settings:
 
     home: the local runtimes' folder (database files, secrets). database: a host to reach by TCP, a folder that holds a
     PostgreSQL socket, or in `gcp` the instance's `project:region:name`. pool_size: database connections a process.
+    chromium: its path; empty looks for one. portal_sites: where payers' portals are, with `{portal}` for each, instead
+    of the sites that the flows name: for the simulator.
     """
 
     runtime: Runtime = "embedded"
@@ -44,6 +46,8 @@ class Settings:
     smtp_sender: str = "upstream@localhost"
     smtp_username: str = ""
     smtp_secret_name: str = ""
+    chromium: str = ""
+    portal_sites: str = ""
     log_level: str = "info"
 
 
@@ -71,6 +75,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         smtp_sender=environ.get("UPSTREAM_SMTP_SENDER", default.smtp_sender),
         smtp_username=environ.get("UPSTREAM_SMTP_USERNAME", default.smtp_username),
         smtp_secret_name=environ.get("UPSTREAM_SMTP_SECRET", default.smtp_secret_name),
+        chromium=environ.get("UPSTREAM_CHROMIUM", default.chromium),
+        portal_sites=environ.get("UPSTREAM_PORTAL_SITES", default.portal_sites),
         log_level=environ.get("UPSTREAM_LOG_LEVEL", default.log_level),
     )
 
@@ -101,5 +107,7 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "UPSTREAM_SMTP_SENDER": settings.smtp_sender,
         "UPSTREAM_SMTP_USERNAME": settings.smtp_username,
         "UPSTREAM_SMTP_SECRET": settings.smtp_secret_name,
+        "UPSTREAM_CHROMIUM": settings.chromium,
+        "UPSTREAM_PORTAL_SITES": settings.portal_sites,
         "UPSTREAM_LOG_LEVEL": settings.log_level,
     }

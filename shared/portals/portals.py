@@ -1,0 +1,108 @@
+"""The portals that there are flows for, in one browser."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from shared.portals.browser import LAUNCHED_WITHIN_S, BrowserHost
+from shared.portals.hooks import OneTimeCodes
+from shared.portals.language import FlowSpec
+from shared.portals.loader import FLOWS, read_book
+from shared.portals.performer import Performer
+from shared.portals.session import BrowserSession, Visit, described
+from shared.portals.watch import Watch
+from shared.ports.clock import Clock
+from shared.ports.one_time_codes import CodeWindows
+from shared.ports.portal import Credentials, Flow, FlowId, PortalAction
+from shared.runtime.errors import PermanentError
+
+OPENED_WITHIN_S: Final = 2 * LAUNCHED_WITHIN_S
+
+
+class BrowserPortals:
+    """Every flow of a folder, done in Chromium."""
+
+    def __init__(
+        self,
+        host: BrowserHost,
+        *,
+        clock: Clock,
+        windows: CodeWindows,
+        sites: str = "",
+        flows: Path = FLOWS,
+        patience: float = 1.0,
+    ) -> None:
+        """sites: where to find the portals instead, such as `http://127.0.0.1:8090/{portal}`; empty is their own site.
+
+        patience: scales the flows' own times; tests are less patient.
+        """
+        self._host, self._clock, self._sites, self._folder = host, clock, sites, flows
+        self._codes = OneTimeCodes(windows, clock)
+        self._patience = patience
+
+    def flow(self, payer_key: str, action: PortalAction) -> Flow:
+        """Return the newest flow for a payer."""
+        return described(
+            _newest(
+                (
+                    spec
+                    for spec in self._specs.values()
+                    if spec.action == action and payer_key in spec.portal.payer_keys
+                ),
+                place=f"{payer_key}/{action}",
+            )
+        )
+
+    def pinned(self, flow: FlowId) -> Flow:
+        """Return the flow of that very version."""
+        return described(self._spec(flow))
+
+    @contextmanager
+    def session(self, flow: FlowId, *, credentials: Credentials) -> Iterator[BrowserSession]:
+        """Open a visit, and end it with the block."""
+        spec = self._spec(flow)
+        stack = AsyncExitStack()
+        visit = self._host.run(self._visit(stack, spec, credentials), timeout_s=OPENED_WITHIN_S)
+        try:
+            yield BrowserSession(self._host, visit, spec, described(spec), self._clock)
+        finally:
+            self._host.run(stack.aclose(), timeout_s=OPENED_WITHIN_S)
+
+    def close(self) -> None:
+        """End the browser."""
+        self._host.close()
+
+    async def _visit(self, stack: AsyncExitStack, spec: FlowSpec, credentials: Credentials) -> Visit:
+        context = await stack.enter_async_context(self._host.context())
+        page = await context.new_page()
+        site = self._sites.format(portal=spec.portal.portal) if self._sites else spec.portal.site
+        performer = Performer(
+            page,
+            Watch(page, spec.portal, site=site, patience=self._patience),
+            site=site,
+            credentials=credentials,
+            portal=spec.portal.portal,
+            codes=self._codes,
+            clock=self._clock,
+        )
+        return Visit(context, performer)
+
+    @cached_property
+    def _specs(self) -> dict[FlowId, FlowSpec]:
+        return {described(spec).id: spec for spec in read_book(self._folder).flows}
+
+    def _spec(self, flow: FlowId) -> FlowSpec:
+        found = self._specs.get(flow)
+        if found is None:
+            raise PermanentError("no_portal_flow", str(flow))
+        return found
+
+
+def _newest(specs: Iterable[FlowSpec], *, place: str) -> FlowSpec:
+    version: Callable[[FlowSpec], int] = lambda spec: spec.version  # noqa: E731
+    newest = max(specs, key=version, default=None)
+    if newest is None:
+        raise PermanentError("no_portal_flow", place)
+    return newest
