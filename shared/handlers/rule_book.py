@@ -3,9 +3,12 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
+
+import orjson
 
 from shared.rules.engine import CompiledRules, RuleEngine
 from shared.rules.loader import load_rule
@@ -29,11 +32,12 @@ class BrokenRule:
 
 @dataclass(frozen=True, slots=True)
 class BookPage:
-    """One customer's rules as of a version."""
+    """One customer's rules as of a version. read: by a document's digest, the rule that was read from it."""
 
     version: int
     rules: CompiledRules
     broken: tuple[BrokenRule, ...] = ()
+    read: Mapping[bytes, "Rule"] = field(default_factory=dict)
 
 
 class RuleBook:
@@ -55,24 +59,28 @@ class RuleBook:
             if page is not None and page.version == version:
                 self._pages.move_to_end(customer_id)
                 return page
-        page = self._compile(
-            version, documents()
-        )  # outside the lock: other customers need not wait for this one
+        # Not under the lock: other customers need not wait for this one.
+        page = self._compile(version, documents(), page)
         with self._lock:
             self._pages[customer_id] = page
             if len(self._pages) > self._max_customers:
                 self._pages.popitem(last=False)
         return page
 
-    def _compile(self, version: int, documents: Sequence[Mapping[str, object]]) -> BookPage:
-        rules: list[Rule] = []
+    def _compile(
+        self, version: int, documents: Sequence[Mapping[str, object]], known: BookPage | None
+    ) -> BookPage:
+        """Return the page of these documents. known: an earlier one; what is as it was is neither read nor indexed."""
+        read: dict[bytes, Rule] = {}
         broken: list[BrokenRule] = []
         for document in documents:
+            digest = blake2b(orjson.dumps(document), digest_size=16).digest()
             try:
-                rules.append(load_rule(document))
+                read[digest] = (known.read.get(digest) if known else None) or load_rule(document)
             except PoisonError as exc:
                 broken.append(_broken(document, exc))
-        return BookPage(version, self._engine.compile(rules), tuple(broken))
+        rules = self._engine.compile(read.values(), known.rules if known else None)
+        return BookPage(version, rules, tuple(broken), read)
 
 
 def _broken(document: Mapping[str, object], error: PoisonError) -> BrokenRule:

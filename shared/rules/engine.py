@@ -1,4 +1,4 @@
-"""What an engine takes and gives. The plain one is `evaluator.PlainEngine`; any other has to decide as it does."""
+"""What an engine takes and gives. `evaluator.PlainEngine` says what is meant, `indexed.IndexedEngine` does the work."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -89,8 +89,8 @@ class CompiledRules(Protocol):
 class RuleEngine(Protocol):
     """Turns rules into their compiled form."""
 
-    def compile(self, rules: Iterable[Rule]) -> CompiledRules:
-        """Compile rules in any order.
+    def compile(self, rules: Iterable[Rule], since: CompiledRules | None = None) -> CompiledRules:
+        """Compile rules in any order. since: what they were before; what did not change may be taken from it.
 
         Raises:
             PoisonError: two versions of a rule are in effect on the same day (`invalid_rule`).

@@ -1,13 +1,13 @@
 """The plain evaluator: rule by rule, predicate by predicate. What it decides is what the language means. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
 from typing import Final
 
-from shared.rules.engine import Allowance, Decision, Evaluation, LimitedBy, Outcome
+from shared.rules.engine import Allowance, CompiledRules, Decision, Evaluation, LimitedBy, Outcome
 from shared.rules.facts import FactSource
 from shared.rules.holds import evidence, holds, observed
 from shared.rules.model import Condition, Not, Predicate, Rule
@@ -23,6 +23,27 @@ class Plan:
     rules: tuple[Rule, ...]
     eager: tuple[str, ...]
 
+    @classmethod
+    def of(cls, rules: Iterable[Rule]) -> "Plan":
+        """Return the plan of one trigger's rules, whatever their order."""
+        ordered = tuple(sorted(rules, key=rank))
+        named = dict.fromkeys(
+            leaf.fact for rule in ordered for leaf in predicates(rule.when) if not leaf.lazy
+        )
+        return cls(ordered, tuple(named))
+
+    def evaluate(self, facts: FactSource, on: date, allowance: Allowance | None) -> Evaluation:
+        """Decide one event by these rules, as `RuleSet.evaluate` says."""
+        for name in self.eager:  # so that mismatches do not depend on which rules were decided early
+            facts.get(name)
+        decisions = []
+        for rule in self.rules:
+            if rule.in_effect(on) and holds(rule.when, facts, on):
+                decisions.append(decide(rule, facts, on, allowance))
+                if rule.stop and rule.mode == "live":
+                    break
+        return Evaluation(tuple(decisions), len(facts.mismatches))
+
 
 class RuleSet:
     """One customer's rules, indexed by trigger. Immutable: safe to share between threads, built anew on a change.
@@ -35,11 +56,7 @@ class RuleSet:
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         given = tuple(rules)
         check_versions(given)
-        by_trigger: defaultdict[str, list[Rule]] = defaultdict(list)
-        for rule in sorted(given, key=_order):
-            if rule.mode != "off":
-                by_trigger[rule.trigger].append(rule)
-        self._plans = {trigger: _plan(tried) for trigger, tried in by_trigger.items()}
+        self._plans = {trigger: Plan.of(tried) for trigger, tried in by_trigger(given).items()}
 
     def evaluate(
         self, trigger: str, facts: FactSource, on: date, *, allowance: Allowance | None = None
@@ -51,24 +68,14 @@ class RuleSet:
             TransientError: a lazy fact or the allowance could not be had for now. Nack.
         """
         plan = self._plans.get(trigger)
-        if plan is None:
-            return NOTHING
-        for name in plan.eager:  # so that mismatches do not depend on which rules were decided early
-            facts.get(name)
-        decisions = []
-        for rule in plan.rules:
-            if rule.in_effect(on) and holds(rule.when, facts, on):
-                decisions.append(decide(rule, facts, on, allowance))
-                if rule.stop and rule.mode == "live":
-                    break
-        return Evaluation(tuple(decisions), len(facts.mismatches))
+        return NOTHING if plan is None else plan.evaluate(facts, on, allowance)
 
 
 class PlainEngine:
     """Compiles rules into a `RuleSet`."""
 
-    def compile(self, rules: Iterable[Rule]) -> RuleSet:
-        """Compile rules in any order.
+    def compile(self, rules: Iterable[Rule], since: CompiledRules | None = None) -> RuleSet:  # noqa: ARG002 - the port's
+        """Compile rules in any order. since: not used, everything is made anew.
 
         Raises:
             PoisonError: two versions of a rule are in effect on the same day (`invalid_rule`).
@@ -143,13 +150,18 @@ def _overlap(one: Rule, other: Rule) -> bool:
     )
 
 
-def _order(rule: Rule) -> tuple[int, str, int]:
+def rank(rule: Rule) -> tuple[int, str, int]:
+    """Return what rules are tried in the order of."""
     return -rule.priority, rule.id, rule.version
 
 
-def _plan(rules: Sequence[Rule]) -> Plan:
-    named = dict.fromkeys(leaf.fact for rule in rules for leaf in predicates(rule.when) if not leaf.lazy)
-    return Plan(tuple(rules), tuple(named))
+def by_trigger(rules: Iterable[Rule]) -> Mapping[str, list[Rule]]:
+    """Return the rules that are looked at, by trigger."""
+    found: dict[str, list[Rule]] = {}
+    for rule in rules:
+        if rule.mode != "off":
+            found.setdefault(rule.trigger, []).append(rule)
+    return found
 
 
 def predicates(condition: Condition) -> Iterator[Predicate]:

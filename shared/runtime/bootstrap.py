@@ -145,9 +145,9 @@ class App:
     def book(self) -> "RuleBook":
         """Customers' compiled rules."""
         from shared.handlers.rule_book import RuleBook
-        from shared.rules.evaluator import PlainEngine
+        from shared.rules.indexed import IndexedEngine
 
-        return RuleBook(PlainEngine())
+        return RuleBook(IndexedEngine())
 
     @cached_property
     def notifier(self) -> "Notifier":
