@@ -78,7 +78,7 @@ class Broker:
         declared: Sequence[Subscription],
         max_delivery_attempts: int,
         faults: Faults | None = None,
-        max_in_flight: int = 24,
+        max_in_flight: int = 64,
     ) -> None:
         """max_in_flight: pushes under way for one subscription."""
         self._source = source
