@@ -109,7 +109,6 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
 
 
 @pytest.mark.emulators
-@pytest.mark.e2e  # starts PostgreSQL from a process that holds gRPC: the fork can crash; see CHANGELOG
 def test_deliveries_are_taken_while_postgresql_is_stopped_and_the_backlog_drains(
     emulated: Emulated, undisturbed: Run
 ) -> None:
@@ -124,7 +123,6 @@ def test_deliveries_are_taken_while_postgresql_is_stopped_and_the_backlog_drains
 
 @pytest.mark.emulators
 @pytest.mark.parametrize("away", ["firestore", "pubsub"])
-@pytest.mark.e2e
 def test_senders_are_refused_while_firestore_or_pubsub_is_away_and_their_retry_is_taken(
     emulated: Emulated, away: str
 ) -> None:
