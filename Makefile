@@ -46,7 +46,7 @@ bench: $(VENV)/dev.stamp ## measure throughput and latency
 chromium: $(VENV)/dev.stamp ## have a Chromium for the portals: the machine's, else install one
 	$(BIN)/python -m local.chromium
 
-.PHONY: check format format-check lint types test soak e2e
+.PHONY: check format format-check lint types test soak e2e terraform-check
 check: format-check lint types test ## what CI runs: formatting, lint, types, tests
 
 format: $(VENV)/dev.stamp ## rewrite the code as ruff would have it
@@ -71,6 +71,12 @@ soak: $(VENV)/dev.stamp ## 5,000 deliveries through kills and outages, against a
 e2e: $(VENV)/dev.stamp ## smoke tests against a deployed environment
 	$(BIN)/pytest -m e2e $(ARGS)
 
+# An offline stand-in for the provider, where the registry is out of reach: make terraform-check TFCHECK=path
+TFCHECK ?=
+terraform-check: $(VENV)/dev.stamp .venv-terraform/stamp ## validate, plan and test terraform/, scan the plans, lint what deploys them
+	terraform/check.sh $(TFCHECK)
+	UPSTREAM_PLANS=build/terraform $(BIN)/pytest -q tests/terraform $(ARGS)
+
 ##### Keep it
 
 # --universal: one file for every platform and for each Python from 3.11 on.
@@ -83,6 +89,7 @@ requirements: $(VENV)/dev.stamp ## pin requirements*.txt anew from *.in: ARGS=--
 	$(COMPILE) $(ARGS) requirements-worker.in -o requirements-worker.txt
 	$(COMPILE) $(ARGS) requirements-local.in -o requirements-local.txt
 	$(COMPILE) $(ARGS) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) $(ARGS) requirements-terraform.in -o requirements-terraform.txt
 
 clean: ## remove what make made: environments and caches
 	rm -rf .venv .venv-* build *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -126,3 +133,10 @@ $(VENV)/local.stamp: requirements-local.txt pyproject.toml $(BIN)/python
 $(VENV)/dev.stamp: requirements-dev.txt pyproject.toml $(BIN)/python
 	$(call install,requirements-dev.txt)
 	@touch $@ $(VENV)/local.stamp
+
+.venv-terraform/stamp: requirements-terraform.txt $(VENV)/dev.stamp
+	@echo "Installing requirements-terraform.txt into .venv-terraform"
+	@$(BIN)/python -m venv .venv-terraform
+	@VIRTUAL_ENV=$(abspath .venv-terraform) $(BIN)/uv pip install --quiet -r requirements-terraform.txt || \
+		.venv-terraform/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-terraform.txt
+	@touch $@

@@ -1,0 +1,304 @@
+# Who may do what. `access` is the whole of it for the functions; docs/security.md has the same table, and a test compares
+# that with the plan.
+
+locals {
+  access = {
+    receive_webhook = {
+      publishes = ["webhook-events"]
+      secrets   = [local.decoy]
+      prefixes  = ["connection-"]
+      suffixes  = []
+      firestore = true
+      evidence  = false
+    }
+    process_webhook = {
+      publishes = ["domain-events", "dead-letters"]
+      secrets   = []
+      prefixes  = []
+      suffixes  = []
+      firestore = false
+      evidence  = false
+    }
+    apply_rules = {
+      publishes = ["portal-actions", "notifications", "dead-letters"]
+      secrets   = []
+      prefixes  = []
+      suffixes  = []
+      firestore = false
+      evidence  = false
+    }
+    execute_action = {
+      publishes = ["domain-events", "notifications", "dead-letters"]
+      secrets   = []
+      prefixes  = []
+      suffixes  = ["-portal-credentials"]
+      firestore = false
+      evidence  = true
+    }
+    notify = {
+      publishes = ["dead-letters"]
+      secrets   = ["smtp-password"]
+      prefixes  = ["hook-"]
+      suffixes  = []
+      firestore = false
+      evidence  = false
+    }
+    run_job_task = {
+      publishes = ["domain-events", "notifications", "dead-letters"]
+      secrets   = []
+      prefixes  = []
+      suffixes  = []
+      firestore = false
+      evidence  = false
+    }
+    # There is nowhere else to put what cannot be kept: it is pushed again.
+    record_dead_letter            = { publishes = [], secrets = [], prefixes = [], suffixes = [], firestore = false, evidence = false }
+    check_expiring_authorizations = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, evidence = false }
+    build_risk_baselines          = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, evidence = false }
+    detect_behavioral_changes     = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, evidence = false }
+  }
+
+  # Account ids have at most 30 characters. Emails are made from them, so that a plan shows who gets what.
+  account_ids = merge(
+    { for name in keys(local.deployed) : "function:${name}" => replace(name, "_", "-") },
+    { for name in keys(local.subscription_of) : "push:${name}" => trimsuffix(substr("push-${replace(name, "_", "-")}", 0, 30), "-") },
+    { for name in local.scheduled : "schedule:${name}" => trimsuffix(substr("cron-${replace(name, "_", "-")}", 0, 30), "-") },
+    { migrator = "migrator", builder = "function-builder" },
+    var.github_repository == null ? {} : { deployer = "deployer" },
+  )
+  emails = { for key, id in local.account_ids : key => "${id}@${var.project_id}.iam.gserviceaccount.com" }
+
+  publishers = merge([
+    for name, one in local.access : {
+      for topic in one.publishes : "${name}:${topic}" => { name = name, topic = topic } if contains(local.topics, topic)
+    }
+  ]...)
+
+  secret_readers = merge(
+    merge([for name, one in local.access : { for secret in one.secrets : "${name}:${secret}" => { name = name, secret = secret } }]...),
+    var.sentry ? { for name in keys(local.access) : "${name}:sentry-dsn" => { name = name, secret = "sentry-dsn" } } : {},
+  )
+
+  # Secrets that come and go with customers are granted by how they are named.
+  secrets_path = "projects/${var.project_number}/secrets/"
+  named_secret_readers = merge(
+    merge([for name, one in local.access : {
+      for prefix in one.prefixes : "${name}:${prefix}*" => {
+        name       = name
+        title      = "secrets named ${prefix}*"
+        expression = "resource.name.startsWith(\"${local.secrets_path}${prefix}\")"
+      }
+    }]...),
+    merge([for name, one in local.access : {
+      for suffix in one.suffixes : "${name}:*${suffix}" => {
+        name  = name
+        title = "secrets named *${suffix}"
+        expression = join(" || ", [
+          "resource.name.endsWith(\"${suffix}\")",
+          "resource.name.extract(\"/secrets/{name}/versions/\").endsWith(\"${suffix}\")",
+        ])
+      }
+    }]...),
+  )
+
+  # On the whole project: these have no narrower place to be granted, or none that Google offers.
+  secret_reader = "projects/${var.project_id}/roles/upstreamSecretReader"
+  project_roles = merge(
+    { for name in local.database_functions : "${name}:cloudsql.client" => { who = "function:${name}", role = "roles/cloudsql.client" } },
+    { for name in local.database_functions : "${name}:cloudsql.instanceUser" => { who = "function:${name}", role = "roles/cloudsql.instanceUser" } },
+    { for name in keys(local.deployed) : "${name}:cloudtrace.agent" => { who = "function:${name}", role = "roles/cloudtrace.agent" } },
+    {
+      "migrator:cloudsql.client"       = { who = "migrator", role = "roles/cloudsql.client" }
+      "migrator:cloudsql.instanceUser" = { who = "migrator", role = "roles/cloudsql.instanceUser" }
+      "builder:logging.logWriter"      = { who = "builder", role = "roles/logging.logWriter" }
+    },
+  )
+}
+
+resource "google_service_account" "this" {
+  for_each = local.account_ids
+
+  project      = var.project_id
+  account_id   = each.value
+  display_name = each.key
+
+  depends_on = [google_project_service.this]
+}
+
+##### Publishing
+
+resource "google_pubsub_topic_iam_member" "publisher" {
+  for_each = local.publishers
+
+  project = var.project_id
+  topic   = google_pubsub_topic.this[each.value.topic].name
+  role    = "roles/pubsub.publisher"
+  member  = "serviceAccount:${local.emails["function:${each.value.name}"]}"
+
+  depends_on = [google_service_account.this]
+}
+
+# Pub/Sub moves what was delivered too often: it publishes to the dead-letter topic and acknowledges the original.
+resource "google_pubsub_topic_iam_member" "pubsub_dead_letters" {
+  for_each = toset([for one in values(local.dead_lettered) : one.dead_letter_topic])
+
+  project = var.project_id
+  topic   = google_pubsub_topic.this[each.value].name
+  role    = "roles/pubsub.publisher"
+  member  = "serviceAccount:${local.agents.pubsub}"
+}
+
+resource "google_pubsub_subscription_iam_member" "pubsub_acknowledges" {
+  for_each = local.dead_lettered
+
+  project      = var.project_id
+  subscription = google_pubsub_subscription.push[each.key].name
+  role         = "roles/pubsub.subscriber"
+  member       = "serviceAccount:${local.agents.pubsub}"
+}
+
+resource "google_pubsub_topic_iam_member" "secret_manager" {
+  project = var.project_id
+  topic   = google_pubsub_topic.this["secret-rotations"].name
+  role    = "roles/pubsub.publisher"
+  member  = "serviceAccount:${local.agents.secrets}"
+}
+
+# Pub/Sub signs its pushes as the subscription's own identity, which may call that one function.
+resource "google_service_account_iam_member" "pubsub_mints_tokens" {
+  for_each = local.subscription_of
+
+  service_account_id = "projects/${var.project_id}/serviceAccounts/${local.emails["push:${each.key}"]}"
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = "serviceAccount:${local.agents.pubsub}"
+
+  depends_on = [google_service_account.this]
+}
+
+##### Secrets
+
+resource "google_project_iam_custom_role" "secret_reader" {
+  project     = var.project_id
+  role_id     = "upstreamSecretReader"
+  title       = "Upstream: reads a secret's versions"
+  description = "Lists and reads the versions of a secret: several are good while one is rotated."
+  permissions = ["secretmanager.versions.access", "secretmanager.versions.list", "secretmanager.versions.get"]
+}
+
+resource "google_secret_manager_secret_iam_member" "reader" {
+  for_each = local.secret_readers
+
+  project   = var.project_id
+  secret_id = each.value.secret == local.decoy ? google_secret_manager_secret.decoy.secret_id : google_secret_manager_secret.this[each.value.secret].secret_id
+  role      = local.secret_reader
+  member    = "serviceAccount:${local.emails["function:${each.value.name}"]}"
+
+  depends_on = [google_service_account.this, google_project_iam_custom_role.secret_reader]
+}
+
+resource "google_project_iam_member" "named_secret_reader" {
+  for_each = local.named_secret_readers
+
+  project = var.project_id
+  role    = local.secret_reader
+  member  = "serviceAccount:${local.emails["function:${each.value.name}"]}"
+
+  condition {
+    title      = each.value.title
+    expression = each.value.expression
+  }
+
+  depends_on = [google_service_account.this, google_project_iam_custom_role.secret_reader]
+}
+
+##### Firestore, evidence, the rest
+
+resource "google_project_iam_member" "firestore" {
+  for_each = toset([for name, one in local.access : name if one.firestore])
+
+  project = var.project_id
+  role    = "roles/datastore.user"
+  member  = "serviceAccount:${local.emails["function:${each.value}"]}"
+
+  condition {
+    title      = "the (default) database"
+    expression = "resource.name == \"projects/${var.project_id}/databases/(default)\""
+  }
+
+  depends_on = [google_service_account.this]
+}
+
+# Adds evidence, and can neither read, change nor delete what is there.
+resource "google_storage_bucket_iam_member" "evidence" {
+  for_each = toset([for name, one in local.access : name if one.evidence])
+
+  bucket = google_storage_bucket.evidence.name
+  role   = "roles/storage.objectCreator"
+  member = "serviceAccount:${local.emails["function:${each.value}"]}"
+
+  depends_on = [google_service_account.this]
+}
+
+resource "google_project_iam_member" "project" {
+  for_each = local.project_roles
+
+  project = var.project_id
+  role    = each.value.role
+  member  = "serviceAccount:${local.emails[each.value.who]}"
+
+  depends_on = [google_service_account.this]
+}
+
+##### Building
+
+resource "google_storage_bucket_iam_member" "builder" {
+  bucket = google_storage_bucket.source.name
+  role   = "roles/storage.objectViewer"
+  member = "serviceAccount:${local.emails["builder"]}"
+
+  depends_on = [google_service_account.this]
+}
+
+# The functions' own images go to a repository that Cloud Functions makes, in each region.
+resource "google_project_iam_member" "builder_images" {
+  project = var.project_id
+  role    = "roles/artifactregistry.writer"
+  member  = "serviceAccount:${local.emails["builder"]}"
+
+  condition {
+    title      = "the repository of function images"
+    expression = "resource.name.extract(\"/repositories/{name}\") == \"gcf-artifacts\" || resource.name.extract(\"/repositories/{name}/\") == \"gcf-artifacts\""
+  }
+
+  depends_on = [google_service_account.this]
+}
+
+##### Engineers
+
+resource "google_project_iam_member" "operator" {
+  for_each = merge([for email in var.operators : {
+    for role in [
+      "roles/cloudsql.client",
+      "roles/cloudsql.instanceUser",
+      "roles/datastore.user",
+      "roles/logging.viewer",
+      "roles/monitoring.viewer",
+    ] : "${email}:${role}" => { email = email, role = role }
+  }]...)
+
+  project = var.project_id
+  role    = each.value.role
+  member  = "user:${each.value.email}"
+}
+
+# A replay publishes to the topic that the letter came from.
+resource "google_pubsub_topic_iam_member" "operator" {
+  for_each = merge([for email in var.operators : {
+    for topic in keys(var.topics.topics) : "${email}:${topic}" => { email = email, topic = topic }
+  }]...)
+
+  project = var.project_id
+  topic   = google_pubsub_topic.this[each.value.topic].name
+  role    = "roles/pubsub.publisher"
+  member  = "user:${each.value.email}"
+}

@@ -1,0 +1,40 @@
+output "services" {
+  description = "The Cloud Run services that take traffic in the serving region: what a deployment shifts."
+  value       = concat([for name in keys(local.functions) : replace(name, "_", "-")], ["execute-action"])
+}
+
+output "serving_region" {
+  value = local.serving_region
+}
+
+output "image" {
+  value = local.image
+}
+
+output "webhook_url" {
+  description = "What payers are given, before the connection's own path."
+  value       = var.domain == null ? local.uris.receive_webhook : "https://${var.domain}"
+}
+
+output "edge_address" {
+  description = "What the domain's A record points to."
+  value       = one(google_compute_global_address.edge[*].address)
+}
+
+output "database" {
+  description = "UPSTREAM_DATABASE for the `upstream` command."
+  value       = local.database_instances[local.serving_region]
+}
+
+output "connections" {
+  description = "Of the database: what functions need at their maximum in two revisions at once, and what there are."
+  value       = { needed = local.needed_connections, available = var.database.max_connections }
+}
+
+output "deployer" {
+  description = "For the deploy workflow."
+  value = local.delivery == 0 ? null : {
+    service_account = local.emails["deployer"]
+    provider        = "projects/${var.project_number}/locations/global/workloadIdentityPools/github/providers/actions"
+  }
+}

@@ -1,0 +1,112 @@
+# Evidence of portal actions, the source of releases, images.
+
+resource "google_storage_bucket" "evidence" {
+  project                     = var.project_id
+  name                        = "${var.project_id}-evidence"
+  location                    = var.evidence_location
+  labels                      = local.labels
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+
+  encryption {
+    default_kms_key_name = google_kms_crypto_key.evidence.id
+  }
+
+  versioning {
+    enabled = true
+  }
+
+  # As long as the audit trail that points to it.
+  retention_policy {
+    retention_period = tostring(var.audit_retention_days * 86400)
+    is_locked        = var.lock_retention
+  }
+
+  lifecycle_rule {
+    action {
+      type          = "SetStorageClass"
+      storage_class = "NEARLINE"
+    }
+    condition {
+      age = 90
+    }
+  }
+
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      age = var.audit_retention_days + 30
+    }
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+
+  depends_on = [google_kms_crypto_key_iam_member.agent]
+}
+
+# Our code, no data: Google's own encryption does.
+resource "google_storage_bucket" "source" {
+  project                     = var.project_id
+  name                        = "${var.project_id}-source"
+  location                    = var.region
+  labels                      = local.labels
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+
+  versioning {
+    enabled = true
+  }
+
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      num_newer_versions = 20
+      with_state         = "ARCHIVED"
+    }
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_storage_bucket_object" "source" {
+  bucket = google_storage_bucket.source.name
+  name   = "upstream-${var.release}.zip"
+  source = var.source_archive
+}
+
+resource "google_artifact_registry_repository" "images" {
+  project       = var.project_id
+  location      = var.region
+  repository_id = "upstream"
+  description   = "The browser worker's image, which migrations run from as well."
+  format        = "DOCKER"
+  labels        = local.labels
+
+  docker_config {
+    immutable_tags = true
+  }
+
+  cleanup_policies {
+    id     = "keep-recent"
+    action = "KEEP"
+    most_recent_versions {
+      keep_count = 20
+    }
+  }
+
+  cleanup_policies {
+    id     = "delete-old"
+    action = "DELETE"
+    condition {
+      older_than = "7776000s"
+    }
+  }
+
+  depends_on = [google_project_service.this]
+}

@@ -1,0 +1,107 @@
+# What the module promises whatever its sizes. tests/terraform/ reads the environments' plans for the rest.
+
+mock_provider "google" {}
+
+variables {
+  environment               = "prod"
+  project_id                = "upstream-test"
+  project_number            = "123456789012"
+  region                    = "us-central1"
+  standby_region            = "us-east4"
+  firestore_location        = "nam5"
+  evidence_location         = "US"
+  domain                    = "api.example.org"
+  release                   = "0000000"
+  source_archive            = "source.zip"
+  topics                    = jsondecode(file("../../../schemas/topics.json"))
+  schedules                 = jsondecode(file("../../../schemas/schedules.json"))
+  metrics                   = jsondecode(file("../../../schemas/metrics.json"))
+  secret_rotation_starts_at = "2030-01-01T00:00:00Z"
+  notification_channels     = { on-call = "on-call@example.org" }
+  runbook_url               = "https://example.org/docs/runbook.md"
+  monthly_budget_usd        = 1000
+  database = {
+    tier                = "db-custom-2-8192"
+    highly_available    = true
+    disk_gb             = 100
+    max_connections     = 200
+    shared_buffers_mb   = 2048
+    retained_backups    = 30
+    deletion_protection = true
+  }
+}
+
+run "the_record_is_private_encrypted_and_recoverable" {
+  command = plan
+
+  assert {
+    condition     = !google_sql_database_instance.this.settings[0].ip_configuration[0].ipv4_enabled
+    error_message = "The database has a public address."
+  }
+  assert {
+    condition     = google_sql_database_instance.this.settings[0].ip_configuration[0].ssl_mode == "TRUSTED_CLIENT_CERTIFICATE_REQUIRED"
+    error_message = "The database takes connections in the clear, or without a certificate."
+  }
+  assert {
+    condition     = google_sql_database_instance.this.settings[0].backup_configuration[0].point_in_time_recovery_enabled
+    error_message = "No point-in-time recovery."
+  }
+  assert {
+    condition     = google_sql_database_instance.this.settings[0].backup_configuration[0].backup_retention_settings[0].retained_backups == 30
+    error_message = "Not thirty backups."
+  }
+  assert {
+    condition     = google_firestore_database.this.delete_protection_state == "DELETE_PROTECTION_ENABLED"
+    error_message = "Firestore can be deleted by mistake."
+  }
+}
+
+run "shared_buffers_are_counted_in_pages" {
+  command = plan
+
+  assert {
+    condition     = local.database_flags.shared_buffers == "262144"
+    error_message = "2 GB are 262,144 pages of 8 kB."
+  }
+}
+
+run "more_connections_than_the_database_takes_are_refused" {
+  command = plan
+
+  variables {
+    max_instances = { process_webhook = 50 }
+  }
+
+  expect_failures = [google_sql_database_instance.this]
+}
+
+run "after_a_failover_everything_points_to_the_standby" {
+  command = plan
+
+  variables {
+    serving_region = "us-east4"
+  }
+
+  assert {
+    condition     = alltrue([for job in google_cloud_scheduler_job.this : job.region == "us-east4"])
+    error_message = "A job still runs in the lost region."
+  }
+  assert {
+    condition     = output.database == "upstream-test:us-east4:upstream-standby"
+    error_message = "Migrations and operators still go to the lost database."
+  }
+  assert {
+    condition     = google_cloud_run_v2_service.execute_action["us-east4"].template[0].scaling[0].min_instance_count == 0
+    error_message = "The worker is not in the standby region."
+  }
+}
+
+run "a_secret_with_a_name_that_nobody_may_read_is_refused" {
+  command = plan
+
+  variables {
+    portal_credentials = ["aetna-login"]
+  }
+
+  expect_failures = [var.portal_credentials]
+}

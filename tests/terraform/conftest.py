@@ -1,0 +1,32 @@
+"""The plans that `make terraform-check` made before it runs these tests."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.terraform.plans import Plan
+
+ENVIRONMENTS = ("dev", "prod")
+
+
+@pytest.fixture(scope="session", params=ENVIRONMENTS)
+def plan(request: pytest.FixtureRequest) -> "Plan":
+    return read(request.param)
+
+
+@pytest.fixture(scope="session")
+def prod() -> "Plan":
+    return read("prod")
+
+
+def read(environment: str) -> "Plan":
+    from tests.terraform.plans import read_plan
+
+    folder = os.environ.get("UPSTREAM_PLANS")
+    if folder is None:
+        pytest.skip("reads plans: make terraform-check")
+    return read_plan(environment, json.loads(Path(folder, f"{environment}.json").read_text()))
