@@ -3,29 +3,25 @@
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.terraform.plans import Plan
+from tests.terraform.plans import Plan, read_plan
 
 ENVIRONMENTS = ("dev", "prod")
 
 
 @pytest.fixture(scope="session", params=ENVIRONMENTS)
-def plan(request: pytest.FixtureRequest) -> "Plan":
+def plan(request: pytest.FixtureRequest) -> Plan:
     return read(request.param)
 
 
 @pytest.fixture(scope="session")
-def prod() -> "Plan":
+def prod() -> Plan:
     return read("prod")
 
 
-def read(environment: str) -> "Plan":
-    from tests.terraform.plans import read_plan
-
+def read(environment: str) -> Plan:
     folder = os.environ.get("UPSTREAM_PLANS")
     if folder is None:
         pytest.skip("reads plans: make terraform-check")
