@@ -1,9 +1,23 @@
 """The deployed functions under their deployed names."""
 
+from functions.schedules.build_risk_baselines import build_risk_baselines
+from functions.schedules.check_expiring_authorizations import check_expiring_authorizations
+from functions.schedules.detect_behavioral_changes import detect_behavioral_changes
 from functions.subscribers.apply_rules import apply_rules
 from functions.subscribers.notify import notify
 from functions.subscribers.process_webhook import process_webhook
 from functions.subscribers.record_dead_letter import record_dead_letter
+from functions.subscribers.run_job_task import run_job_task
 from functions.webhooks.receive_webhook import receive_webhook
 
-__all__ = ["apply_rules", "notify", "process_webhook", "receive_webhook", "record_dead_letter"]
+__all__ = [
+    "apply_rules",
+    "build_risk_baselines",
+    "check_expiring_authorizations",
+    "detect_behavioral_changes",
+    "notify",
+    "process_webhook",
+    "receive_webhook",
+    "record_dead_letter",
+    "run_job_task",
+]

@@ -47,7 +47,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What is compared. windows: counts by length in days. charge_cents: of the decided claims of the longest window."""
+    """What is compared. windows: counts by length in days. charge_cents: of decided claims of the longest window."""
 
     kind: Kind
     payer_key: str

@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-Topic = Literal["webhook-events", "domain-events", "portal-actions", "notifications", "dead-letters"]
+Topic = Literal[
+    "webhook-events", "domain-events", "portal-actions", "notifications", "job-tasks", "dead-letters"
+]
 
 EventType = Literal[
     "webhook.received",  # a payer's delivery, bytes as they came
@@ -19,6 +21,15 @@ EventType = Literal[
     "claim.reversed",  # a payer took an earlier payment back
     "authorization.decided",  # a payer answered a request for authorization
     "authorization.expiring",  # a job found an authorization inside its payer's lead time
+    "authorization.check_due",  # a job found a request for renewal that was sent days ago and is not answered
+    "authorization.renewed",  # another authorization took its place
+    "authorization.expired",  # its last day is over, and nothing took its place
+    "payer.change_detected",  # a job found that a payer does something else than before
+    "payer.change_updated",  # it moved on by as much again as matters
+    "payer.change_closed",  # it is over, or has become the rule
+    "job.task",  # one customer's share of a scheduled job is to be done
+    "job.task_finished",  # it was done
+    "job.finished",  # every share of a run was done
     "action.requested",  # a rule asks for something to be done
     "action.succeeded",  # it was done
     "action.failed",  # the payer said no

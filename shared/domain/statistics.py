@@ -12,7 +12,9 @@ Z_95: Final = 1.959963984540054  # the normal distribution's 97.5 % point
 LEAST_EXPECTED: Final = 5.0  # below it the chi-square approximation is no longer one (Cochran 1954)
 MAX_STRENGTH: Final = 1_000.0  # of a prior: no payer is so even that a thousand claims say nothing
 DEFAULT_STRENGTH: Final = 20.0  # where a payer's procedures cannot tell how much they differ
-_TIES: Final = 1 + 1e-7  # tables as likely as the observed one, but for rounding, count as extreme (as in R and SciPy)
+_TIES: Final = (
+    1 + 1e-7
+)  # tables as likely as the observed one, but for rounding, count as extreme (as in R and SciPy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from uuid import UUID
 from shared.domain.claims import Record as PayerRecord
 from shared.domain.commands import Action, Alert, Execution, Hold, Risk
 from shared.domain.events import Message, Outgoing, Received
+from shared.ports.jobs import JobWork
 from shared.ports.ledger import ActionClaim, Appeal, AppealAnswer, Ending, ReleasedAction
 
 
@@ -64,6 +65,11 @@ class EventTransaction(Protocol):
     @property
     def rules_version(self) -> int:
         """The version of the customer's rule set as of this transaction."""
+        ...
+
+    @property
+    def jobs(self) -> JobWork:
+        """What a scheduled job reads and writes in this transaction, at once."""
         ...
 
     @property

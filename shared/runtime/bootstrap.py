@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from shared.handlers.accept_webhook import Ingress, SecretKey
     from shared.handlers.rule_book import RuleBook
     from shared.portals.browser import BrowserHost
+    from shared.ports.callers import CallerVerifier
     from shared.ports.connections import Connection, ConnectionRegistry
     from shared.ports.idempotency import IdempotencyStore
+    from shared.ports.jobs import JobRuns
     from shared.ports.notification_log import NotificationLog
     from shared.ports.notifier import Notifier
     from shared.ports.pdf import PdfPrinter
@@ -69,6 +71,35 @@ class App:
         from shared.adapters.postgres.record import PostgresEventRecord
 
         return PostgresEventRecord(self.engine)
+
+    @cached_property
+    def scheduler_engine(self) -> "Engine":
+        """The record's connections, as the role that lists customers and opens runs."""
+        from shared.adapters.postgres.engine import build_engine
+
+        own = self.settings.database_user if self.settings.runtime == "gcp" else "upstream_scheduler"
+        return build_engine(self.settings, user=own, database=self.settings.database_name)
+
+    @cached_property
+    def job_runs(self) -> "JobRuns":
+        """Runs of scheduled jobs."""
+        from shared.adapters.postgres.jobs.runs import PostgresJobRuns
+
+        return PostgresJobRuns(self.scheduler_engine)
+
+    @cached_property
+    def callers(self) -> "CallerVerifier":
+        """Who may fire a job."""
+        if self.settings.runtime == "gcp":
+            from shared.adapters.google_oidc import GoogleCallerVerifier
+
+            return GoogleCallerVerifier(
+                audience=self.settings.scheduler_audience, email=self.settings.scheduler_email
+            )
+        from shared.adapters.embedded.callers import SecretCallerVerifier
+        from shared.adapters.embedded.secrets import FileSecretStore
+
+        return SecretCallerVerifier(FileSecretStore(self.settings.home / "secrets"))
 
     @cached_property
     def keys(self) -> "IdempotencyStore":

@@ -28,6 +28,7 @@ class Settings:
     PostgreSQL socket, or in `gcp` the instance's `project:region:name`. pool_size: database connections a process.
     chromium: its path; empty looks for one. portal_sites: where payers' portals are, with `{portal}` for each, instead
     of the sites that the flows name: for the simulator.
+    scheduler_audience, scheduler_email: of the OIDC tokens that fire jobs in `gcp`. region: of their schedules.
     """
 
     runtime: Runtime = "embedded"
@@ -48,6 +49,9 @@ class Settings:
     smtp_secret_name: str = ""
     chromium: str = ""
     portal_sites: str = ""
+    scheduler_audience: str = ""
+    scheduler_email: str = ""
+    region: str = ""
     log_level: str = "info"
 
 
@@ -77,6 +81,9 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         smtp_secret_name=environ.get("UPSTREAM_SMTP_SECRET", default.smtp_secret_name),
         chromium=environ.get("UPSTREAM_CHROMIUM", default.chromium),
         portal_sites=environ.get("UPSTREAM_PORTAL_SITES", default.portal_sites),
+        scheduler_audience=environ.get("UPSTREAM_SCHEDULER_AUDIENCE", default.scheduler_audience),
+        scheduler_email=environ.get("UPSTREAM_SCHEDULER_EMAIL", default.scheduler_email),
+        region=environ.get("UPSTREAM_REGION", default.region),
         log_level=environ.get("UPSTREAM_LOG_LEVEL", default.log_level),
     )
 
@@ -109,5 +116,8 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "UPSTREAM_SMTP_SECRET": settings.smtp_secret_name,
         "UPSTREAM_CHROMIUM": settings.chromium,
         "UPSTREAM_PORTAL_SITES": settings.portal_sites,
+        "UPSTREAM_SCHEDULER_AUDIENCE": settings.scheduler_audience,
+        "UPSTREAM_SCHEDULER_EMAIL": settings.scheduler_email,
+        "UPSTREAM_REGION": settings.region,
         "UPSTREAM_LOG_LEVEL": settings.log_level,
     }

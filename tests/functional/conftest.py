@@ -143,4 +143,5 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         running.operator.dispose()
         running.owner.dispose()
         running.app.engine.dispose()
+        running.app.scheduler_engine.dispose()
         running.app.local_engine.dispose()

@@ -88,7 +88,9 @@ def test_log_rank_agrees_with_statsmodels() -> None:
     rng = random.Random(5)  # noqa: S311 - as above
     for _ in range(50):
         rows = [
-            (rng.randint(1, 30), rng.random() < 0.7, group) for group in (0, 1) for _ in range(rng.randint(20, 60))
+            (rng.randint(1, 30), rng.random() < 0.7, group)
+            for group in (0, 1)
+            for _ in range(rng.randint(20, 60))
         ]
         times, events, groups = zip(*rows, strict=True)
         _, expected = survival.survdiff(list(times), [int(e) for e in events], list(groups))
@@ -109,7 +111,9 @@ def test_z_agrees_with_scipy(difference: float, error: float) -> None:
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
-def test_a_p_value_is_a_probability_and_does_not_mind_which_comes_first(a: int, b: int, c: int, d: int) -> None:
+def test_a_p_value_is_a_probability_and_does_not_mind_which_comes_first(
+    a: int, b: int, c: int, d: int
+) -> None:
     first, second = Counts(min(a, b), b), Counts(min(c, d), d)
     p = two_rates_p(first, second)
     assert 0 <= p <= 1

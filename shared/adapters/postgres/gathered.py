@@ -115,7 +115,7 @@ class Gathered:
                 "parent_id": letter.cause.id,
                 "topic": letter.outgoing.topic,
                 "event_type": letter.outgoing.event.type,
-                "trace_id": trace_id(letter.cause.trace_parent),
+                "trace_id": trace_id(letter.outgoing.event.trace_parent),
                 "attributes": messages[key].attributes,
                 "data": letter.outgoing.event.data.decode(),
             }

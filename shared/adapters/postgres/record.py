@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import orjson
@@ -20,6 +21,9 @@ from shared.domain.events import Event, Message, Outgoing, Received, trace_id
 from shared.ports.ledger import ActionClaim, Appeal, AppealAnswer, Ending, ReleasedAction
 from shared.ports.record import DeadLetter, Emitted
 from shared.runtime.errors import PoisonError, TransientError
+
+if TYPE_CHECKING:
+    from shared.ports.jobs import JobWork
 
 if __debug__:
     from shared.runtime.crash_points import reach
@@ -72,6 +76,13 @@ class PostgresEventTransaction:
     def rules_version(self) -> int:
         """The version of the customer's rule set as of this transaction."""
         return self._version or 0
+
+    @property
+    def jobs(self) -> "JobWork":
+        """What a scheduled job reads and writes in this transaction, at once."""
+        from shared.adapters.postgres.jobs.work import PostgresJobWork
+
+        return PostgresJobWork(self._connection, self._customer_id)
 
     @property
     def emitted(self) -> Emitted:

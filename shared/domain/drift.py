@@ -1,0 +1,52 @@
+"""Does a payer pay less of what its fee schedule says? Pure."""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final
+
+from shared.domain.statistics import z_p
+
+LEAST_DAYS: Final = 7  # with payments, in each of the two periods
+LEAST_DROP: Final = 0.03  # of what the schedule says
+LEAST_SCATTER: Final = 0.02  # from day to day: a payer that was exact for weeks may round differently once
+
+
+@dataclass(frozen=True, slots=True)
+class DailyRatios:
+    """Received of expected by day, for one payer and procedure: mean and variance over days, now and before.
+
+    short_cents: what was received short of the schedule in the last fortnight. n: lines in it.
+    """
+
+    payer_key: str
+    procedure: str
+    now_days: int
+    now_mean: float
+    now_variance: float
+    past_days: int
+    past_mean: float
+    past_variance: float
+    n: int
+    short_cents: int
+
+    @property
+    def tested(self) -> bool:
+        """Whether there is enough to say anything."""
+        return min(self.now_days, self.past_days) >= LEAST_DAYS
+
+    @property
+    def dropped(self) -> bool:
+        """Whether the payer pays less than before by enough to matter."""
+        return self.tested and self.past_mean - self.now_mean >= LEAST_DROP
+
+    @property
+    def error(self) -> float:
+        """Return the standard error of the difference of the means."""
+        floor = LEAST_SCATTER * LEAST_SCATTER
+        now, past = max(self.now_variance, floor), max(self.past_variance, floor)
+        return sqrt(now / self.now_days + past / self.past_days)
+
+    @property
+    def p(self) -> float:
+        """Return the two-sided p-value of the drop."""
+        return z_p(self.now_mean - self.past_mean, self.error) if self.dropped else 1.0
