@@ -1,15 +1,37 @@
-"""Claims, what payers decide about them, and the remittances that pay them. Pure values.
+"""Claims and authorizations, what payers say of them, and the remittances that pay them. Pure values.
 
 Money is cents. Dates keep the payer's precision: a bare date stays a date, and no midnight is invented.
 Patient data lives in `Patient` only, so that everything else may be logged and published.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Final
 
 MAX_UNITS_DIGITS: Final = 6
+SEVERITIES: Final[Mapping[str, str]] = {
+    # what was paid, or for which claim, is in doubt
+    "claim_unbalanced": "error",
+    "line_unbalanced": "error",
+    "remittance_unbalanced": "error",
+    "payment_unbalanced": "error",
+    "totals_unbalanced": "error",
+    "denied_but_paid": "error",
+    "foreign_currency": "error",
+    "charge_missing": "error",
+    "provider_missing": "error",
+    "subscriber_missing": "error",
+    "payer_missing": "error",
+    "line_missing": "error",
+    # the form is at fault, and nothing that it says
+    "isa_width": "info",
+    "text_before_interchange": "info",
+    "hl_number": "info",
+    "line_number": "info",
+    "unknown_code": "info",
+}  # all others: warning
 
 
 class PaymentStatus(StrEnum):
@@ -36,6 +58,11 @@ class Finding:
     code: str
     place: str
     detail: str = ""
+
+    @property
+    def severity(self) -> str:
+        """How much it matters: error (money or identity is in doubt), warning, or info (the file is merely untidy)."""
+        return SEVERITIES.get(self.code, "warning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +150,8 @@ class ClaimPayment:
     position: 0-based place among the advice's claims; with `remittance.key` it identifies the payment even where a
         file repeats claim numbers. status_code: CLP02 or the FHIR outcome, as sent.
     adjustments, remarks: those of the whole claim; a line's are in its line.
+    resource_key, resource_version: of a FHIR resource that says which version of itself it is, what tells it from other
+        resources, and what orders its versions as text. A payer updates it in place: the newest version counts.
     """
 
     remittance: Remittance
@@ -143,6 +172,8 @@ class ClaimPayment:
     adjustments: tuple[Adjustment, ...] = ()
     lines: tuple[ServiceLine, ...] = ()
     remarks: tuple[str, ...] = ()
+    resource_key: str = ""
+    resource_version: str = ""
     findings: tuple[Finding, ...] = ()
 
 
@@ -159,7 +190,11 @@ class RemittanceSummary:
 
 @dataclass(frozen=True, slots=True)
 class SubmittedClaim:
-    """A claim as the provider sent it. use: claim, preauthorization or predetermination (FHIR `Claim.use`)."""
+    """A claim as the provider sent it.
+
+    use: claim, or predetermination for a price asked in advance. original_claim_number: the payer's number of the claim
+    that this one replaces (frequency 7) or voids (8). batch_number, set_number: what a 277CA and a 999 answer to.
+    """
 
     claim_number: str
     payer: Party
@@ -170,6 +205,9 @@ class SubmittedClaim:
     frequency: str = "1"
     original_claim_number: str = ""
     authorization_number: str = ""
+    clearinghouse_number: str = ""
+    batch_number: str = ""
+    set_number: str = ""
     submitted_on: date | None = None
     service_on: date | None = None
     diagnoses: tuple[str, ...] = ()
@@ -181,7 +219,9 @@ class SubmittedClaim:
 class Authorization:
     """A payer's permission for a service, or its renewal, as a payer or EHR states it.
 
-    status: active, denied or pended.
+    number: empty where the payer gave none, as for most that are pended; `trace_number` then tells which request it is.
+    status: active, denied, pended, or not_considered where the request itself was at fault (278 AAA).
+    trace_number: what the request called itself (278 TRN02, else BHT03; FHIR's identifier of the request).
     """
 
     number: str
@@ -194,10 +234,132 @@ class Authorization:
     units_authorized: int | None = None
     units_used: int | None = None
     stated_on: date | None = None
+    trace_number: str = ""
+    reason: str = ""
     findings: tuple[Finding, ...] = ()
 
 
-Record = ClaimPayment | RemittanceSummary | SubmittedClaim | Authorization
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A provider's request for an authorization: a 278 request, or a FHIR Claim with `use=preauthorization`.
+
+    trace_number: what the payer's answer repeats. kind: UM01 (AR admission, HS service, SC referral, IN reservation),
+    or `preauthorization`. previous_number: the authorization that this one prolongs or changes.
+    """
+
+    trace_number: str
+    payer: Party
+    provider: Party
+    patient: Patient
+    kind: str = ""
+    previous_number: str = ""
+    requested_on: date | None = None
+    service_on: date | None = None
+    diagnoses: tuple[str, ...] = ()
+    lines: tuple[ServiceLine, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCode:
+    """One composite of a claim's status: its category, the status in it, and whom it is about. Opaque codes.
+
+    Source: X12 code lists 507 (category), 508 (status) and element 98 (entity).
+    """
+
+    category: str
+    status: str = ""
+    entity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LineStatus:
+    """Where one service line stands, where the payer says so by line."""
+
+    procedure: str
+    codes: tuple[StatusCode, ...]
+    charge_cents: int = 0
+    paid_cents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimStatus:
+    """Where a payer or clearinghouse says that a claim stands: one traced loop of a 277 or 277CA.
+
+    kind: `acknowledgement` (277CA: was it taken) or `status` (277: what became of it).
+    level: whose submissions it speaks of: `claim`, `provider` or `receiver`. Above `claim` it names no claim, and a
+        rejection there rejects all that is below.
+    claim_number: ours (REF*EJ, else TRN02); empty above `claim`. trace_number: TRN02.
+    standing: `shared/formats/standing.py` says how it follows from the codes. action: STC03, `WQ` or `U`.
+    paid_cents: None where the form has no place for it.
+    """
+
+    kind: str
+    level: str
+    standing: str
+    codes: tuple[StatusCode, ...]
+    payer: Party
+    provider: Party
+    patient: Patient
+    trace_number: str
+    claim_number: str = ""
+    payer_claim_number: str = ""
+    clearinghouse_number: str = ""
+    action: str = ""
+    charge_cents: int = 0
+    paid_cents: int | None = None
+    stated_on: date | None = None
+    decided_on: date | None = None
+    check_number: str = ""
+    service_on: date | None = None
+    lines: tuple[LineStatus, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What a receiver made of a transaction set that we sent: one AK2 loop of a 999, or its AK9 where there is none.
+
+    kind: ST01 of what we sent, such as 837. group_number, set_number: its GS06 and ST02; no set for a whole group.
+    outcome: accepted, accepted_with_errors or rejected. errors: `segment[position]/element: code`, in order.
+    claim_numbers: those that the errors name (CTX*CLM01).
+    """
+
+    kind: str
+    group_number: str
+    set_number: str
+    outcome: str
+    errors: tuple[str, ...] = ()
+    claim_numbers: tuple[str, ...] = ()
+    stated_on: date | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FetchTask:
+    """Something that a payer only names and that has to be fetched before anything is known of it.
+
+    kind: `fhir_resource`, `stedi_transaction` or `stedi_file`. reference: a URL, or an id that the sender's API takes.
+    reason: why it is not here, such as `id_only`. stated_on: when the sender said so.
+    """
+
+    kind: str
+    reference: str
+    reason: str
+    stated_on: date | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+Record = (
+    ClaimPayment
+    | RemittanceSummary
+    | SubmittedClaim
+    | Authorization
+    | AuthorizationRequest
+    | ClaimStatus
+    | Acknowledgement
+    | FetchTask
+)
 
 
 @dataclass(frozen=True, slots=True)

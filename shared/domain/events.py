@@ -19,6 +19,10 @@ EventType = Literal[
     "claim.paid",  # a payer paid, in full or in part
     "claim.denied",  # a payer paid nothing, for a reason that is not the patient's share
     "claim.reversed",  # a payer took an earlier payment back
+    "claim.acknowledged",  # a payer or clearinghouse took a claim, or refused to
+    "claim.status_changed",  # a payer says where a claim stands
+    "submission.acknowledged",  # the same of a whole submission of ours, or of all of a provider's claims in it
+    "authorization.requested",  # a provider asked for an authorization
     "authorization.decided",  # a payer answered a request for authorization
     "authorization.expiring",  # a job found an authorization inside its payer's lead time
     "authorization.check_due",  # a job found a request for renewal that was sent days ago and is not answered
@@ -34,6 +38,7 @@ EventType = Literal[
     "action.succeeded",  # it was done
     "action.failed",  # the payer said no
     "action.escalated",  # a person has to decide
+    "payload.named",  # a sender named something that has to be fetched before anything is known of it
     "notification.requested",  # somebody is to be told
 ]
 

@@ -2,7 +2,14 @@
 
 from uuid import UUID, uuid5
 
-from shared.domain.claims import Authorization, ClaimPayment, Remittance
+from shared.domain.claims import (
+    Acknowledgement,
+    Authorization,
+    ClaimPayment,
+    ClaimStatus,
+    FetchTask,
+    Remittance,
+)
 
 
 def derive(parent: UUID, *parts: object) -> UUID:
@@ -31,7 +38,34 @@ def payment_id(customer_id: UUID, payment: ClaimPayment) -> UUID:
 
 
 def authorization_id(customer_id: UUID, authorization: Authorization) -> UUID:
-    """Return the id of an authorization: a payer's number for a procedure."""
+    """Return the id of an authorization: a payer's number for a procedure; without one, that of the request."""
+    number = authorization.number or f"request {authorization.trace_number}"
+    return derive(customer_id, "authorization", authorization.payer.key, number, authorization.procedure)
+
+
+def request_id(customer_id: UUID, trace_number: str) -> UUID:
+    """Return the id of a request for an authorization, by the number that its answer repeats."""
+    return derive(customer_id, "authorization_request", trace_number)
+
+
+def status_id(customer_id: UUID, status: ClaimStatus) -> UUID:
+    """Return the id of what a payer said of a claim on a day: the same when it comes again by another way."""
+    codes = ",".join(f"{code.category}:{code.status}:{code.entity}" for code in status.codes)
     return derive(
-        customer_id, "authorization", authorization.payer.key, authorization.number, authorization.procedure
-    )
+        customer_id, "status", status.kind, status.level, status.payer.key, status.trace_number, status.claim_number,
+        status.payer_claim_number, status.stated_on, codes, status.charge_cents, status.paid_cents,
+    )  # fmt: skip
+
+
+def acknowledgement_id(customer_id: UUID, acknowledgement: Acknowledgement) -> UUID:
+    """Return the id of what a receiver made of a set of ours."""
+    said = acknowledgement
+    return derive(
+        customer_id, "acknowledgement", said.kind, said.group_number, said.set_number, said.outcome, said.stated_on,
+        *said.errors,
+    )  # fmt: skip
+
+
+def fetch_id(customer_id: UUID, task: FetchTask) -> UUID:
+    """Return the id of something to be fetched: once, however often it is named."""
+    return derive(customer_id, "fetch", task.kind, task.reference, task.stated_on)

@@ -5,17 +5,20 @@ two delivery ids is one event, and a claim corrected on the day it was submitted
 data holds facts by the names of `schemas/rules/facts.json`, and no patient.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from hashlib import sha256
+from datetime import datetime
 from typing import assert_never
 from uuid import UUID
 
 from shared.domain.claims import (
+    Acknowledgement,
     Adjustment,
     Authorization,
+    AuthorizationRequest,
     ClaimPayment,
+    ClaimStatus,
+    FetchTask,
+    Finding,
     PaymentStatus,
     Record,
     RemittanceSummary,
@@ -24,8 +27,8 @@ from shared.domain.claims import (
 )
 from shared.domain.events import Event, EventType
 from shared.domain.ids import authorization_id, claim_id, derive, payment_id
-
-Facts = Mapping[str, object]
+from shared.domain.narration_facts import Facts, Told, digest, written
+from shared.domain.statement_narration import tell_statement
 
 CONTRACTUAL = frozenset({"45", "253", "131"})  # what the contract takes off a charge is not what was denied
 
@@ -40,50 +43,49 @@ PAYMENT_EVENTS: Mapping[PaymentStatus, EventType] = {
 def narrate(record: Record, *, cause: Event, now: datetime) -> Event | None:
     """Return the domain event for a record; None for the end of an advice, which is stored and decides nothing.
 
-    cause: the event whose payload held the record.
+    cause: the event whose payload held the record. Its data carries the record's findings, which are no facts.
     """
-    customer = cause.customer_id
-    match record:
-        case ClaimPayment():
-            identity = payment_id(customer, record)
-            event_type, subject, facts = (
-                PAYMENT_EVENTS[record.status],
-                _claim(customer, record),
-                _payment(customer, record),
-            )
-        case SubmittedClaim():
-            event_type, subject, facts = (
-                "claim.submitted",
-                _claim(customer, record),
-                _submission(customer, record),
-            )
-            identity = derive(claim_id(customer, record.claim_number), record.submitted_on, _digest(facts))
-        case RemittanceSummary():
-            return None
-        case Authorization():
-            key = authorization_id(customer, record)
-            event_type, subject, facts = (
-                "authorization.decided",
-                f"authorizations/{key}",
-                _authorization(record, key),
-            )
-            identity = derive(key, record.stated_on, _digest(facts))
-        case _:
-            assert_never(record)
+    told = _tell(cause.customer_id, record)
+    if told is None:
+        return None
+    event_type, subject, identity, facts = told
     return Event(
         id=derive(identity, event_type),
         type=event_type,
         source="/functions/process_webhook",
         subject=subject,
         time=now,
-        customer_id=customer,
-        data=_written(facts),
+        customer_id=cause.customer_id,
+        data=written({**facts, "findings": [_finding(found) for found in record.findings]}),
         trace_parent=cause.trace_parent,
         parent_id=cause.id,
         extensions={"connectionid": cause.extensions["connectionid"]}
         if "connectionid" in cause.extensions
         else {},
     )
+
+
+def _tell(customer: UUID, record: Record) -> Told | None:
+    match record:
+        case ClaimPayment():
+            facts = _payment(customer, record)
+            event_type = PAYMENT_EVENTS[record.status]
+            return event_type, _claim(customer, record), payment_id(customer, record), facts
+        case SubmittedClaim():
+            facts = _submission(customer, record)
+            identity = derive(claim_id(customer, record.claim_number), record.submitted_on, digest(facts))
+            return "claim.submitted", _claim(customer, record), identity, facts
+        case RemittanceSummary():
+            return None
+        case Authorization():
+            key = authorization_id(customer, record)
+            facts = _authorization(record, key)
+            identity = derive(key, record.stated_on, digest(facts))
+            return "authorization.decided", f"authorizations/{key}", identity, facts
+        case AuthorizationRequest() | ClaimStatus() | Acknowledgement() | FetchTask():
+            return tell_statement(customer, record)
+        case _:
+            assert_never(record)
 
 
 def _claim(customer: UUID, record: ClaimPayment | SubmittedClaim) -> str:
@@ -184,7 +186,8 @@ def _authorization(authorization: Authorization, key: UUID) -> Facts:
     return {
         "authorization": {
             "id": key,
-            "number": authorization.number,
+            "number": authorization.number or None,
+            "trace_number": authorization.trace_number or None,
             "payer_id": authorization.payer.key,
             "payer_name": authorization.payer.name,
             "procedure": authorization.procedure,
@@ -205,17 +208,5 @@ def _units_left(authorization: Authorization) -> int | None:
     return authorization.units_authorized - (authorization.units_used or 0)
 
 
-def _written(facts: Facts) -> bytes:
-    return json.dumps(facts, default=_plain, separators=(",", ":")).encode()
-
-
-def _digest(facts: Facts) -> str:
-    """Return what tells two statements about one claim or authorization apart: rules must be asked about both."""
-    return sha256(_written(facts)).hexdigest()
-
-
-def _plain(value: object) -> str:
-    """Write what JSON has no form for: ids and dates as text."""
-    if isinstance(value, UUID | date):
-        return str(value)
-    raise TypeError(type(value).__name__)
+def _finding(found: Finding) -> Facts:
+    return {"code": found.code, "severity": found.severity, "place": found.place, "detail": found.detail}

@@ -34,6 +34,7 @@ from shared.formats.canonical_parts import (
 from shared.formats.decision import Stated, decide
 from shared.formats.json_members import MemberError, children, each, inside, text, texts
 from shared.formats.json_text import Json, parse
+from shared.formats.review import PREAUTHORIZATION, as_request
 from shared.runtime.errors import UnreadableError
 
 _ROOT: Final = "$"
@@ -77,7 +78,7 @@ def _read_event(event: Json, place: str) -> Iterator[Record]:
 
 
 def _claim_submitted(event: Json, _: str) -> Iterator[Record]:
-    yield SubmittedClaim(
+    claim = SubmittedClaim(
         claim_number=text(event, "claim_number"),
         payer=party(event, "payer"),
         provider=party(event, "provider"),
@@ -92,6 +93,7 @@ def _claim_submitted(event: Json, _: str) -> Iterator[Record]:
         diagnoses=texts(event, "diagnoses"),
         lines=tuple(each(event, "lines", line)),
     )
+    yield as_request(claim) if claim.use == PREAUTHORIZATION else claim
 
 
 def _claim_decided(event: Json, place: str) -> Iterator[Record]:

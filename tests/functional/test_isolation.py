@@ -178,8 +178,11 @@ def test_every_table_has_its_policy_and_no_other(pipeline: "Pipeline") -> None:
 
 
 def test_nothing_else_holds_rows_or_runs_as_somebody_else(pipeline: "Pipeline") -> None:
-    """A view, a copy or a function of the owner's would read past the policies."""
-    others = "SELECT relname FROM pg_class WHERE relkind IN ('v', 'm', 'f') AND relnamespace = 'public'::regnamespace"
+    """A view, a copy or a function of the owner's would read past the policies; a view as its reader does not."""
+    others = """
+    SELECT relname FROM pg_class WHERE relkind IN ('v', 'm', 'f') AND relnamespace = 'public'::regnamespace
+        AND NOT (relkind = 'v' AND 'security_invoker=true' = ANY(coalesce(reloptions, '{}')))
+    """
     definers = "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
     assert pipeline.rows(others) == []
     assert pipeline.rows(definers) == []
@@ -218,6 +221,17 @@ def test_each_sees_its_own_rows_and_no_others_in_every_table(two: Two) -> None:
             with tenant(two.pipeline.app.engine, customer_id) as session:
                 seen = session.exec_driver_sql(f"SELECT {table.tenant} FROM {table.name}").scalars().all()  # noqa: S608
             assert seen == [customer_id], table.name
+
+
+def test_each_sees_its_own_rows_and_no_others_in_every_view(two: Two) -> None:
+    views = two.pipeline.rows(
+        "SELECT relname AS name FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace"
+    )
+    assert len(views) >= 3
+    for view in views:
+        with tenant(two.pipeline.app.engine, two.ours) as session:
+            seen = set(session.exec_driver_sql(f"SELECT customer_id FROM {view['name']}").scalars())  # noqa: S608
+        assert seen <= {two.ours}, view["name"]
 
 
 def test_what_the_planner_knows_of_the_rows_is_not_to_be_read_either(two: Two) -> None:

@@ -21,7 +21,26 @@ GOOD_835 = sorted((FIXTURES / "x12-835").iterdir())
 GOOD_FHIR = sorted(
     path for kind in ("fhir-claim", "fhir-claimresponse", "fhir-eob") for path in (FIXTURES / kind).iterdir()
 )
-MALFORMED = sorted((FIXTURES / "x12-malformed").iterdir()) + sorted((FIXTURES / "fhir-malformed").iterdir())
+FAULTY = sorted(
+    (FIXTURES / "x12-malformed").glob("x12-parser__x12_[lm]*")
+)  # 837s that are read with findings
+MALFORMED = [
+    path
+    for kind in ("x12-malformed", "fhir-malformed")
+    for path in sorted((FIXTURES / kind).iterdir())
+    if path not in FAULTY
+]
+# What each other kind is stored in, and the events that tell of it.
+OTHERS = {
+    "x12-837p": ("claims", {"claim.submitted"}),
+    "x12-837i": ("claims", {"claim.submitted"}),
+    "x12-277": ("claim_statuses", {"claim.status_changed", "claim.acknowledged", "submission.acknowledged"}),
+    "x12-278": ("authorization_requests", {"authorization.requested", "authorization.decided"}),
+    "x12-999": ("submission_acknowledgements", {"submission.acknowledged"}),
+}
+GOOD_OTHERS = [
+    path for kind in OTHERS for path in sorted((FIXTURES / kind).iterdir()) if path.stat().st_size < 100_000
+]
 
 
 def content_type(path: Path) -> str:
@@ -32,7 +51,7 @@ def content_type(path: Path) -> str:
 def sent(pipeline: "Pipeline") -> "Mapping[Path, tuple[str, str]]":
     """Each file's event id and customer: one customer a file, so that files do not share claims."""
     found = {}
-    for path in [*GOOD_835, *GOOD_FHIR, *MALFORMED]:
+    for path in [*GOOD_835, *GOOD_FHIR, *GOOD_OTHERS, *FAULTY, *MALFORMED]:
         connection = pipeline.connection()
         reply = pipeline.send(connection, path.read_bytes(), content_type=content_type(path))
         assert reply.status == 202, path.name
@@ -93,13 +112,45 @@ def test_a_fhir_resource_is_stored_with_its_amounts(
     events = of_customer(pipeline, "SELECT event_type FROM outbox", customer)
     audited = of_customer(pipeline, "SELECT count(DISTINCT event_id) AS n FROM executions", customer)[0]
     assert audited["n"] == len(events) >= 1
-    if resource["resourceType"] == "Claim":
+    if resource.get("use") == "preauthorization" and resource["resourceType"] == "Claim":
+        requests = of_customer(pipeline, "SELECT trace_number, status FROM authorization_requests", customer)
+        assert [request["status"] for request in requests] == ["requested"]
+        assert [event["event_type"] for event in events] == ["authorization.requested"]
+    elif resource["resourceType"] == "Claim":
         claim = of_customer(pipeline, "SELECT charge_cents FROM claims", customer)[0]
         assert claim["charge_cents"] == _charged(resource)
         assert [event["event_type"] for event in events] == ["claim.submitted"]
     elif resource.get("use", "claim") == "claim" and "payment" in resource:
         stored = of_customer(pipeline, "SELECT sum(paid_cents) AS paid FROM claim_payments", customer)[0]
         assert stored["paid"] == _cents(resource["payment"].get("amount"))
+
+
+@pytest.mark.parametrize("path", GOOD_OTHERS, ids=lambda path: path.name)
+def test_what_is_said_before_a_payment_is_stored_and_put_before_the_rules(
+    pipeline: "Pipeline", sent: "Mapping[Path, tuple[str, str]]", path: Path
+) -> None:
+    _, customer = sent[path]
+    table, told = OTHERS[path.parent.name]
+    assert not of_customer(pipeline, "SELECT reason FROM dead_letters", customer)
+    assert of_customer(pipeline, f"SELECT id FROM {table}", customer)  # noqa: S608 - a name from above
+    events = of_customer(pipeline, "SELECT id, event_type FROM outbox", customer)
+    assert {event["event_type"] for event in events} <= told
+    audited = of_customer(pipeline, "SELECT DISTINCT event_id FROM executions", customer)
+    assert {row["event_id"] for row in audited} == {event["id"] for event in events} != set()
+
+
+@pytest.mark.parametrize("path", FAULTY, ids=lambda path: path.name)
+def test_the_event_of_a_claim_with_faults_says_where_they_are(
+    pipeline: "Pipeline", sent: "Mapping[Path, tuple[str, str]]", path: Path
+) -> None:
+    _, customer = sent[path]
+    events = of_customer(pipeline, "SELECT data FROM outbox", customer)
+    found = [finding for event in events for finding in json.loads(bytes(event["data"]))["findings"]]
+    assert found
+    for finding in found:
+        assert finding.keys() == {"code", "severity", "place", "detail"}
+        assert PLACE.match(finding["place"])
+        assert finding["severity"] in {"error", "warning", "info"}
 
 
 @pytest.mark.parametrize("path", MALFORMED, ids=lambda path: path.name)

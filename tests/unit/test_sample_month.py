@@ -391,6 +391,8 @@ def counts_of(record: Record) -> dict[str, int]:
             return {"reversed": 1, "reversed_cents": record.paid_cents}
         case ClaimPayment():
             return {"paid": 1, "paid_cents": record.paid_cents}
+        case _:
+            raise AssertionError(f"the story has no {type(record).__name__}")
 
 
 def test_the_story_has_what_the_pipeline_should_notice() -> None:

@@ -1,7 +1,7 @@
 """What payers and providers state, as rows of the record's tables. Pure: no I/O."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -48,8 +48,7 @@ def advices(
     One row an advice and one a payment, as the statement demands: of several that state it the first counts, and an
     advice's end before its beginning.
     """
-    first = {payment_id(customer_id, p.record): p for p in reversed(payments)}
-    payments = [*reversed(first.values())]
+    payments = _once(customer_id, payments)
     advices: dict[UUID, Row] = {}
     for s in summaries:
         advices.setdefault(remittance_id(customer_id, s.record.remittance), _summary(customer_id, s))
@@ -70,6 +69,17 @@ def advices(
         "adjustments": as_json(adjustments),
         "lines": as_json(row for p in payments for row in _paid_lines(customer_id, p.record)),
     }
+
+
+def _once(customer_id: UUID, payments: Sequence[Stated[ClaimPayment]]) -> list[Stated[ClaimPayment]]:
+    """Return each payment as it was stated first, but as the newest version of its resource that states it."""
+    once: dict[UUID, Stated[ClaimPayment]] = {}
+    for p in payments:
+        first = once.setdefault(payment_id(customer_id, p.record), p)
+        if p.record.resource_version > first.record.resource_version:
+            newest = replace(first.record, resource_version=p.record.resource_version)
+            once[payment_id(customer_id, p.record)] = replace(first, record=newest)
+    return [*once.values()]
 
 
 def submissions(customer_id: UUID, submitted: Sequence[Stated[SubmittedClaim]]) -> str:
@@ -104,6 +114,10 @@ def _submission(customer_id: UUID, event_id: UUID, claim: SubmittedClaim) -> Row
         "submitted_on": claim.submitted_on,
         "submission_event_id": event_id,
         "service_on": claim.service_on,
+        "original_claim_number": claim.original_claim_number,
+        "clearinghouse_number": claim.clearinghouse_number,
+        "batch_number": claim.batch_number,
+        "set_number": claim.set_number,
     }
 
 
@@ -161,6 +175,8 @@ def _payment(customer_id: UUID, nth: int, payment: ClaimPayment) -> Row:
         "allowed_cents": payment.allowed_cents,
         "decided_on": payment.decided_on,
         "lines": [_line(line) for line in payment.lines],
+        "resource_key": payment.resource_key,
+        "resource_version": payment.resource_version,
         "findings": [asdict(finding) for finding in payment.findings],
     }
 

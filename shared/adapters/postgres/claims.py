@@ -1,7 +1,8 @@
 """Claims and what payers decided of them, written so that any order and repetition ends alike.
 
 Two statements: add the payments and lock their claims, then fold each claim from all its payments. A payment is never
-changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came first.
+changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came first. Of a
+FHIR resource that its payer updates in place, the newest version counts, and a withdrawn one for nothing.
 The sums by day (`claim_daily_stats`, `claim_daily_reasons`, `claim_lags`) move by what each fold changed, and
 `payment_daily_lines` by each new payment, in the same transaction.
 """
@@ -12,23 +13,36 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from shared.adapters.postgres import claim_rows
+from shared.adapters.postgres import claim_rows, statements
 from shared.adapters.postgres.claim_rows import Stated
-from shared.domain.claims import Authorization, ClaimPayment, Record, RemittanceSummary, SubmittedClaim
+from shared.adapters.postgres.statements import Statement
+from shared.domain.claims import (
+    Acknowledgement,
+    Authorization,
+    AuthorizationRequest,
+    ClaimPayment,
+    ClaimStatus,
+    FetchTask,
+    Record,
+    RemittanceSummary,
+    SubmittedClaim,
+)
 from shared.domain.ids import claim_id
 from shared.domain.narration import CONTRACTUAL
 
 PLACE_SUBMITTED_CLAIMS = text("""
 INSERT INTO claims AS c (
     id, customer_id, claim_number, payer_key, payer_name, payer_id, provider_id, patient, charge_cents, status,
-    procedures, modifiers, diagnoses, authorization_number, frequency, submitted_on, submission_event_id, service_on)
+    procedures, modifiers, diagnoses, authorization_number, frequency, submitted_on, submission_event_id, service_on,
+    original_claim_number, clearinghouse_number, batch_number, set_number)
 SELECT id, CAST(:customer_id AS uuid), claim_number, payer_key, payer_name, payer_id, provider_id, patient,
     charge_cents, 'submitted', procedures, modifiers, diagnoses, authorization_number, frequency, submitted_on,
-    submission_event_id, service_on
+    submission_event_id, service_on, original_claim_number, clearinghouse_number, batch_number, set_number
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
     id uuid, claim_number text, payer_key text, payer_name text, payer_id text, provider_id text, patient jsonb,
     charge_cents bigint, procedures text[], modifiers text[], diagnoses text[], authorization_number text,
-    frequency text, submitted_on date, submission_event_id uuid, service_on date)
+    frequency text, submitted_on date, submission_event_id uuid, service_on date, original_claim_number text,
+    clearinghouse_number text, batch_number text, set_number text)
 ORDER BY id
 ON CONFLICT (id) DO UPDATE SET
     payer_key = EXCLUDED.payer_key, payer_name = EXCLUDED.payer_name, payer_id = EXCLUDED.payer_id,
@@ -36,7 +50,9 @@ ON CONFLICT (id) DO UPDATE SET
     procedures = EXCLUDED.procedures, modifiers = EXCLUDED.modifiers, diagnoses = EXCLUDED.diagnoses,
     authorization_number = EXCLUDED.authorization_number, frequency = EXCLUDED.frequency,
     submitted_on = EXCLUDED.submitted_on, submission_event_id = EXCLUDED.submission_event_id,
-    service_on = EXCLUDED.service_on, updated_at = now()
+    service_on = EXCLUDED.service_on, original_claim_number = EXCLUDED.original_claim_number,
+    clearinghouse_number = EXCLUDED.clearinghouse_number, batch_number = EXCLUDED.batch_number,
+    set_number = EXCLUDED.set_number, updated_at = now()
 WHERE c.submission_event_id IS NULL
     OR (coalesce(EXCLUDED.submitted_on, '-infinity'), EXCLUDED.submission_event_id)
      > (coalesce(c.submitted_on, '-infinity'), c.submission_event_id)
@@ -67,28 +83,31 @@ WITH placed AS (
         findings = EXCLUDED.findings
     WHERE m.claim_count IS NULL AND EXCLUDED.claim_count IS NOT NULL
 ), added AS (
-    INSERT INTO claim_payments (
+    INSERT INTO claim_payments AS p (
         id, customer_id, claim_id, remittance_id, position, payer_key, payer_name, payer_id, payer_claim_number,
         provider_id, patient, procedures, modifiers, diagnoses, service_on, status, status_code, charge_cents,
-        paid_cents, patient_cents, allowed_cents, decided_on, lines, findings, created_at)
+        paid_cents, patient_cents, allowed_cents, decided_on, lines, findings, resource_key, resource_version,
+        created_at)
     SELECT id, CAST(:customer_id AS uuid), claim_id, remittance_id, position, payer_key, payer_name, payer_id,
         payer_claim_number, provider_id, patient, procedures, modifiers, diagnoses, service_on, status, status_code,
-        charge_cents, paid_cents, patient_cents, allowed_cents, decided_on, lines, findings,
-        now() + nth * interval '1 microsecond'
+        charge_cents, paid_cents, patient_cents, allowed_cents, decided_on, lines, findings, resource_key,
+        resource_version, now() + nth * interval '1 microsecond'
     FROM jsonb_to_recordset(CAST(:payments AS jsonb)) AS r(
         id uuid, nth integer, claim_id uuid, remittance_id uuid, position integer, payer_key text, payer_name text,
         payer_id text, payer_claim_number text, provider_id text, patient jsonb, procedures text[], modifiers text[],
         diagnoses text[], service_on date, status text, status_code text, charge_cents bigint, paid_cents bigint,
-        patient_cents bigint, allowed_cents bigint, decided_on date, lines jsonb, findings jsonb)
+        patient_cents bigint, allowed_cents bigint, decided_on date, lines jsonb, findings jsonb, resource_key text,
+        resource_version text)
     ORDER BY id
-    ON CONFLICT (id) DO NOTHING
-    RETURNING id
+    ON CONFLICT (id) DO UPDATE SET resource_version = EXCLUDED.resource_version
+    WHERE EXCLUDED.resource_version > p.resource_version
+    RETURNING id, xmax = 0 AS is_new
 ), priced AS (
     INSERT INTO payment_daily_lines AS d (customer_id, payer_key, procedure, day, lines, units, received_cents)
     SELECT CAST(:customer_id AS uuid), payer_key, procedure, day, sum(lines), sum(units), sum(received_cents)
     FROM jsonb_to_recordset(CAST(:lines AS jsonb)) AS r(
         payment_id uuid, payer_key text, procedure text, day date, lines integer, units bigint, received_cents bigint)
-    JOIN added ON added.id = r.payment_id
+    JOIN added ON added.id = r.payment_id AND added.is_new
     GROUP BY payer_key, procedure, day
     ORDER BY payer_key, procedure, day
     ON CONFLICT (customer_id, payer_key, procedure, day) DO UPDATE SET
@@ -108,16 +127,27 @@ WITH before AS (
     SELECT stat_payer_key, stat_procedure, stat_day, stat_denied, stat_charge_cents, stat_paid_cents, stat_carc,
         lag_payer_key, lag_submitted_on, lag_days
     FROM claims WHERE id = ANY(CAST(:ids AS uuid[])) AND (stat_day IS NOT NULL OR lag_days IS NOT NULL)
+), counted AS (
+    SELECT p.*, resource_key <> '' AND status = 'reversed' AS withdrawn FROM (
+        SELECT *, row_number() OVER (
+            PARTITION BY claim_id, resource_key ORDER BY resource_version DESC, decided_on DESC NULLS LAST, id DESC
+        ) AS age
+        FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
+    ) AS p WHERE resource_key = '' OR age = 1
 ), sums AS (
-    SELECT claim_id, sum(paid_cents) AS paid_cents, sum(patient_cents) AS patient_cents, min(decided_on) AS first_on
-    FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[])) GROUP BY claim_id
+    SELECT claim_id,
+        coalesce(sum(paid_cents) FILTER (WHERE NOT withdrawn), 0) AS paid_cents,
+        coalesce(sum(patient_cents) FILTER (WHERE NOT withdrawn), 0) AS patient_cents,
+        min(decided_on) AS first_on, min(decided_on) FILTER (WHERE paid_cents > 0) AS first_paid_on,
+        (array_agg(status ORDER BY decided_on NULLS LAST, remittance_id, position, id))[1] AS first_status
+    FROM counted GROUP BY claim_id
 ), latest AS (
     SELECT DISTINCT ON (claim_id) id, claim_id, status, decided_on, payer_claim_number, created_at, position
-    FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
+    FROM counted
     ORDER BY claim_id, decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC
 ), stated AS (
     SELECT DISTINCT ON (claim_id) *
-    FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
+    FROM counted
     ORDER BY claim_id, (status = 'reversed'), decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC
 ), reasons AS (
     SELECT DISTINCT ON (l.claim_id) l.claim_id, a.carc
@@ -126,7 +156,8 @@ WITH before AS (
         AND NOT (a.group_code = 'CO' AND a.carc = ANY(CAST(:contractual AS text[])))
     ORDER BY l.claim_id, abs(a.amount_cents) DESC, a.carc
 ), folded AS (
-    SELECT c.id, s.paid_cents, s.patient_cents, l.status, l.decided_on, l.payer_claim_number,
+    SELECT c.id, s.paid_cents, s.patient_cents, s.first_paid_on, s.first_status, l.status, l.decided_on,
+        l.payer_claim_number,
         l.created_at AS decided_at, l.position AS decided_position,
         c.submission_event_id IS NULL AS unsubmitted,
         CASE WHEN c.submission_event_id IS NULL THEN abs(t.charge_cents) ELSE c.charge_cents END AS charge_cents,
@@ -150,6 +181,7 @@ WITH before AS (
 ), after AS (
     UPDATE claims c SET
         paid_cents = f.paid_cents, patient_cents = f.patient_cents, status = f.status, decided_on = f.decided_on,
+        first_status = f.first_status, first_paid_on = f.first_paid_on,
         decided_at = f.decided_at, decided_position = f.decided_position,
         payer_claim_number = f.payer_claim_number, charge_cents = f.charge_cents, payer_key = f.payer_key,
         payer_name = f.payer_name, procedures = f.procedures,
@@ -250,7 +282,7 @@ WHERE (coalesce(EXCLUDED.stated_on, '-infinity'), EXCLUDED.event_id)
 
 def store(connection: Connection, customer_id: UUID, stated: Sequence[Stated[Record]]) -> set[UUID]:
     """Write the records and return the ids of the claims they touch, which must be folded before the commit."""
-    submitted, payments, summaries, authorizations = _by_kind(stated)
+    submitted, payments, summaries, authorizations, others = _by_kind(stated)
     claims = {claim_id(customer_id, p.record.claim_number): p.record.claim_number for p in payments}
     common = {"customer_id": str(customer_id)}
     if submitted:
@@ -260,6 +292,7 @@ def store(connection: Connection, customer_id: UUID, stated: Sequence[Stated[Rec
         placed = claim_rows.as_json({"id": key, "claim_number": number} for key, number in claims.items())
         advices = claim_rows.advices(customer_id, payments, summaries)
         connection.execute(ADD_PAYMENTS, {**common, "claims": placed, **advices})
+    statements.store(connection, customer_id, others)
     if authorizations:
         rows = claim_rows.authorizations(customer_id, authorizations)
         connection.execute(PLACE_AUTHORIZATIONS, {**common, "rows": rows})
@@ -282,21 +315,29 @@ def _by_kind(
     list[Stated[ClaimPayment]],
     list[Stated[RemittanceSummary]],
     list[Stated[Authorization]],
+    list[Stated[Statement]],
 ]:
     submitted: list[Stated[SubmittedClaim]] = []
     payments: list[Stated[ClaimPayment]] = []
     summaries: list[Stated[RemittanceSummary]] = []
     authorizations: list[Stated[Authorization]] = []
+    others: list[Stated[Statement]] = []
     for one in stated:
         match one.record:
             case ClaimPayment() as record:
                 payments.append(Stated(one.event_id, one.nth, record))
             case SubmittedClaim() as record:
-                submitted.append(Stated(one.event_id, one.nth, record))
+                if record.use == "claim":  # a price asked in advance is never paid
+                    submitted.append(Stated(one.event_id, one.nth, record))
             case RemittanceSummary() as record:
                 summaries.append(Stated(one.event_id, one.nth, record))
             case Authorization() as record:
-                authorizations.append(Stated(one.event_id, one.nth, record))
+                if record.number:
+                    authorizations.append(Stated(one.event_id, one.nth, record))
+                if record.trace_number:
+                    others.append(Stated(one.event_id, one.nth, record))
+            case ClaimStatus() | Acknowledgement() | AuthorizationRequest() | FetchTask() as record:
+                others.append(Stated(one.event_id, one.nth, record))
             case _:
                 assert_never(one.record)
-    return submitted, payments, summaries, authorizations
+    return submitted, payments, summaries, authorizations, others

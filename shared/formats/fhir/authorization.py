@@ -5,7 +5,7 @@ Source: FHIR R4, ClaimResponse and ExplanationOfBenefit with `use=preauthorizati
 reviewAction, itemPreAuthIssueDate, itemPreAuthPeriod, itemAuthorizedDetail; X12 code list 306 (action codes).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -16,20 +16,10 @@ from shared.formats.fhir.claim_parts import own_number, patient, procedure
 from shared.formats.fhir.elements import concept_code, day, extension, party
 from shared.formats.json_members import each, inside, text, texts
 from shared.formats.json_text import Json
+from shared.formats.review import PENDED, status_of
 
 Dates = tuple[date | None, date | None]
 
-_PENDED: Final = "pended"
-_ACTIONS: Final[Mapping[str, str]] = {
-    "A1": "active",  # certified in total
-    "A2": "active",  # certified in part
-    "A3": "denied",  # not certified
-    "A4": _PENDED,
-    "A6": "active",  # modified
-    "C": "denied",  # cancelled
-    "CT": _PENDED,  # contact the payer
-    "NA": "active",  # no action required
-}
 _MAX_UNITS: Final = 1_000_000
 
 
@@ -64,7 +54,7 @@ def _answer(resource: Json) -> Authorization:
         payer=party(resource, "insurer"),
         patient=patient(resource),
         procedure="",
-        status=_PENDED,
+        status=PENDED,
         effective_on=effective_on or next((start for start, _ in periods), None),
         expires_on=expires_on or next((end for _, end in periods), None),
         stated_on=day(resource, "created"),
@@ -73,7 +63,7 @@ def _answer(resource: Json) -> Authorization:
 
 def _service(item: Json) -> Authorization:
     actions = [action for action in each(item, "adjudication", _review_action) if action]
-    number, status = actions[0] if actions else ("", _PENDED)
+    number, status = actions[0] if actions else ("", PENDED)
     detail = extension(item, "itemAuthorizedDetail")
     period = _first_period(item, "itemPreAuthPeriod", "itemAuthorizedDate")
     return Authorization(
@@ -96,7 +86,7 @@ def _review_action(adjudication: Json) -> tuple[str, str] | None:
     if not action:
         return None
     code = concept_code(extension(action, "reviewActionCode"), "valueCodeableConcept")
-    return text(extension(action, "number"), "valueString"), _ACTIONS.get(code, _PENDED)
+    return text(extension(action, "number"), "valueString"), status_of(code)
 
 
 def _reference_number(resource: Json) -> str:

@@ -18,6 +18,7 @@ from shared.formats.fhir.claim_parts import (
 )
 from shared.formats.fhir.elements import concept_code, concept_codes, day, party, reference_identifier
 from shared.formats.fhir.figures import Figures, read_figures, taken_back
+from shared.formats.fhir.version import version
 from shared.formats.json_members import child, each, inside, text
 from shared.formats.json_text import Json
 
@@ -52,6 +53,7 @@ def read_payment(resource: Json, place: str) -> Iterator[ClaimPayment | Remittan
 
 
 def _payment(resource: Json, place: str, remittance: Remittance, figures: Figures) -> ClaimPayment:
+    resource_key, resource_version = version(resource)
     stated, paid_cents = _stated(resource, figures), figures.paid_cents or 0
     return ClaimPayment(
         remittance=remittance,
@@ -79,6 +81,8 @@ def _payment(resource: Json, place: str, remittance: Remittance, figures: Figure
         adjustments=figures.adjustments,
         lines=figures.lines,
         remarks=(*figures.remarks, *_errors(resource)),
+        resource_key=resource_key,
+        resource_version=resource_version,
         findings=tuple(_findings(resource, place, stated, figures)),
     )
 
@@ -100,7 +104,11 @@ def _remittance(resource: Json, figures: Figures) -> Remittance:
 
 
 def _key(resource: Json, payer: Party, trace_number: str, figures: Figures) -> str:
-    """Return what tells this decision from others: not its number alone, which test systems repeat."""
+    """Return what tells this decision from others: not its number alone, which test systems repeat.
+
+    Of a resource that is updated in place, whatever it decides: a version that decides the same is the same decision.
+    """
+    resource_key, _ = version(resource)
     parts = (
         text(resource, "resourceType"),
         payer.id or payer.name,
@@ -113,6 +121,7 @@ def _key(resource: Json, payer: Party, trace_number: str, figures: Figures) -> s
         trace_number,
         str(figures.charge_cents),
         str(figures.advice_cents),
+        *((resource_key, sha256(repr(figures).encode()).hexdigest()) if resource_key else ()),
     )
     key = "|".join(parts)
     return key if len(key) <= _MAX_KEY else f"{parts[0]}|{sha256(key.encode()).hexdigest()}"

@@ -9,6 +9,7 @@ from shared.formats.fhir.claim import read_claim
 from shared.formats.fhir.payment import read_payment
 from shared.formats.json_members import MemberError, child, children, text
 from shared.formats.json_text import Json, parse
+from shared.formats.review import PREAUTHORIZATION, as_request
 from shared.runtime.errors import UnreadableError
 
 _ROOT: Final = "$"
@@ -16,11 +17,12 @@ _BUNDLES: Final = frozenset({"searchset", "collection"})
 
 
 def _read_claim(resource: Json, place: str) -> Iterator[Record]:
-    yield read_claim(resource, place)
+    claim = read_claim(resource, place)
+    yield as_request(claim) if claim.use == PREAUTHORIZATION else claim
 
 
 def _read_answer(resource: Json, place: str) -> Iterator[Record]:
-    if text(resource, "use") == "preauthorization":
+    if text(resource, "use") == PREAUTHORIZATION:
         yield from read_authorization(resource)
     else:
         yield from read_payment(resource, place)

@@ -15,13 +15,14 @@ from shared.formats.x12.elements import Segment, element
 from shared.formats.x12.interchange import Interchange
 from shared.runtime.errors import UnreadableError
 
+_ENVELOPE = frozenset({"ISA", "IEA", "GS", "GE", "ST", "TA1"})
 NumberedSegments = Iterator[tuple[int, Segment]]
 
 # Segment ids that a place may name. Anything else where an id should be can be anything, a patient's name included.
 _ID = re.compile(
-    "AAA|AK[1-9]|AMT|BHT|BPR|CAS|CLM|CLP|CR[1-8]|CRC|CTX|CUR|DMG|DT[MP]|FRM|GE|GS|H[ADIL]|HC[PR]|HSD|IEA|IK[3-5]|IMM|INS|"
-    "ISA|K3|L[EQSX]|MEA|MIA|MOA|MSG|N[1-4]|NM1|NTE|OI|PAT|PER|PLB|PRV|PS1|PWK|QTY|RDM|REF|SBR|SE|ST|STC|SV[1-7CD]|TA1|"
-    "TOO|TRN|TS[23]|UM"
+    "AAA|AK[1-9]|AMT|BHT|BPR|CAS|CL1|CLM|CN1|CLP|CR[1-8]|CRC|CTP|CTX|CUR|DMG|DT[MP]|FRM|GE|GS|H[ADIL]|HC[PR]|HSD|IEA|IK[3-5]|IMM|"
+    "ISA|INS|K3|L[EQSX]|LIN|MEA|MIA|MOA|MSG|N[1-4]|NM1|NTE|OI|PAT|PER|PLB|PRV|PS1|PWK|QTY|RDM|REF|SBR|SE|ST|STC|SV[1-7CD]|TA1|"
+    "TD1|TOO|TRN|TS[23]|UM"
 ).fullmatch
 
 
@@ -29,7 +30,7 @@ _ID = re.compile(
 class Transaction:
     """One ST … SE. segments: those after ST, numbered; the reader takes them up to and with SE.
 
-    kind: ST01. guide: GS08, which tells 277 from 277CA. sent_on: GS04 as written.
+    kind: ST01. guide: GS08, else ST03: it tells 277 from 277CA. sent_on: GS04 as written. group_number: GS06.
     """
 
     envelope: "Envelope"
@@ -37,6 +38,7 @@ class Transaction:
     kind: str
     control_number: str
     guide: str
+    group_number: str
     sent_on: str
     component: str
     first: int
@@ -48,11 +50,19 @@ class Transaction:
         Raises:
             UnreadableError: something is, in an interchange that was damaged on the way.
         """
+        self.conclude(index, se)
+        return self.envelope.take_findings()
+
+    def conclude(self, index: int, se: Segment) -> None:
+        """Note what the trailer gets wrong, for the last record of the interchange to take along.
+
+        Raises:
+            UnreadableError: something is, in an interchange that was damaged on the way.
+        """
         place = f"{self.place}/SE"
         expect = self.envelope.expect
         expect("segment_count", place, element(se, 1), str(index - self.first + 1))
         expect("control_number", place, element(se, 2), self.control_number)
-        return self.envelope.take_findings()
 
     def found(self, code: str, place: str, detail: str) -> Finding:
         """Return a finding about sums of the whole set.
@@ -62,10 +72,14 @@ class Transaction:
         """
         return self.envelope.found(code, place, detail)
 
+    def knows(self, segment: Segment) -> bool:
+        """Whether a segment may stand within a transaction set."""
+        return segment[0] not in _ENVELOPE and _ID(segment[0]) is not None
+
     def misplaced(self, index: int, segment: Segment) -> UnreadableError:
         """Return the error for a segment that cannot stand where it does."""
         name = _segment_id(segment)
-        if name in {"ISA", "IEA", "GS", "GE", "ST"}:
+        if name in _ENVELOPE:
             return UnreadableError(f"the transaction set has no SE before {name}", place=self.place)
         return UnreadableError(
             f"segment {index - self.first + 1} of the set cannot stand here", place=f"{self.place}/{name}"
@@ -130,6 +144,10 @@ class Envelope:
         if stated.lstrip("0") != actual.lstrip("0"):
             self._findings.append(self.found(code, place, f"the {code.replace('_', ' ')} does not match"))
 
+    def note(self, finding: Finding) -> None:
+        """Keep a finding for the interchange's last record to take along."""
+        self._findings.append(finding)
+
     def take_findings(self) -> tuple[Finding, ...]:
         """Return what was found since the last time."""
         findings, self._findings = tuple(self._findings), []
@@ -160,7 +178,8 @@ class Envelope:
             place=place,
             kind=element(segment, 1),
             control_number=element(segment, 2),
-            guide=element(self._group, 8),
+            guide=element(self._group, 8) or element(segment, 3),
+            group_number=element(self._group, 6),
             sent_on=element(self._group, 4),
             component=self._interchange.component,
             first=index,

@@ -1,9 +1,11 @@
-"""Who a claim of an 835 names (NM1): the patient and the rendering provider. Pure: no I/O.
+"""Who a claim names (NM1): patient, provider, payer. Pure: no I/O.
 
-Source: 005010X221A1, loop 2100: NM1*QC (patient), *IL (insured), *74 (as corrected), *82 (rendering provider).
+Source: 005010X221A1, loop 2100: NM1*QC (patient), *IL (insured), *74 (as corrected), *82 (rendering provider); the
+other guides name people by the same elements.
 """
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Final
 
 from shared.domain.claims import Party, Patient
@@ -37,6 +39,25 @@ def rendering_provider(names: Names) -> Party | None:
     """
     rendering = names.get("82")
     return Party(_joined(rendering, 4, 5, 3), text(rendering, 9)) if rendering else None
+
+
+def party(nm1: Segment) -> Party:
+    """Return the payer or provider that a segment names; nobody for no segment.
+
+    Raises:
+        ElementError: an element is longer than any real one.
+    """
+    return Party(_joined(nm1, 4, 5, 3), "" if element(nm1, 8) == _SSN else text(nm1, 9)) if nm1 else Party()
+
+
+def person(nm1: Segment, insured: Segment, *, born_on: date | None = None) -> Patient:
+    """Return the patient by their own segment, with their own member id or else the insured's.
+
+    Raises:
+        ElementError: an element is longer than any real one.
+    """
+    member = next((s for s in (nm1, insured) if element(s, 9) and element(s, 8) != _SSN), [])
+    return Patient(_joined(nm1 or insured, 4, 5, 3, 7), text(member, 9), born_on)
 
 
 def _joined(nm1: Segment, *positions: int) -> str:

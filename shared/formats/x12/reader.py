@@ -6,15 +6,23 @@ from io import BytesIO
 from typing import Final
 
 from shared.domain.claims import Record
+from shared.formats.x12.acknowledgement import read_acknowledgements
 from shared.formats.x12.envelope import Envelope, Transaction
 from shared.formats.x12.interchange import Interchange, Stream, interchanges
 from shared.formats.x12.remittance import read_remittance
 from shared.formats.x12.repeats import tell_apart
+from shared.formats.x12.review import read_reviews
+from shared.formats.x12.status import read_statuses
+from shared.formats.x12.submission import read_submissions
 from shared.runtime.errors import UnreadableError
 
 # ST01 → reader. A further transaction set is one more line; those that one ST01 covers are told apart by `guide`.
 TRANSACTION_SETS: Final[Mapping[str, Callable[[Transaction], Iterator[Record]]]] = {
     "835": read_remittance,
+    "837": read_submissions,
+    "277": read_statuses,
+    "278": read_reviews,
+    "999": read_acknowledgements,
 }
 
 

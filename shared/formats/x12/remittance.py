@@ -10,9 +10,9 @@ from shared.domain.claims import ClaimPayment, RemittanceSummary
 from shared.formats.x12.claim_loop import CLAIM_SEGMENTS
 from shared.formats.x12.elements import ElementError, Segment
 from shared.formats.x12.envelope import Transaction
+from shared.formats.x12.loops import located
 from shared.formats.x12.remittance_header import HEADER_SEGMENTS, Header
 from shared.formats.x12.remittance_sums import Advice
-from shared.runtime.errors import UnreadableError
 
 
 def read_remittance(transaction: Transaction) -> Iterator[ClaimPayment | RemittanceSummary]:
@@ -29,7 +29,7 @@ def read_remittance(transaction: Transaction) -> Iterator[ClaimPayment | Remitta
         follows = _read_header(header, transaction)
         remittance = header.close(transaction, follows[1])
     except ElementError as exc:
-        raise _located(transaction.place, exc) from exc
+        raise located(transaction.place, exc) from exc
     advice = Advice(transaction, remittance, list(header.findings(transaction.place)))
     try:
         for index, segment in chain([follows], transaction.segments):
@@ -43,7 +43,7 @@ def read_remittance(transaction: Transaction) -> Iterator[ClaimPayment | Remitta
                 return
             advice.take(index, segment)
     except ElementError as exc:
-        raise _located(advice.place, exc) from exc
+        raise located(advice.place, exc) from exc
     raise transaction.truncated()
 
 
@@ -55,12 +55,3 @@ def _read_header(header: Header, transaction: Transaction) -> tuple[int, Segment
             return index, segment
         take(header, segment)
     raise transaction.truncated()
-
-
-def _located(place: str, error: ElementError) -> UnreadableError:
-    """Return the error with its place: the loop, and the segment in it unless that began the loop."""
-    segment = error.element[:-2]
-    loop = place.rpartition("/")[2].partition("[")[0]
-    return UnreadableError(
-        f"{error.element} is {error.detail}", place=place if segment == loop else f"{place}/{segment}"
-    )

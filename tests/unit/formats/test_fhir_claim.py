@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.domain.claims import Party, Patient, ServiceLine, SubmittedClaim
+from shared.domain.claims import AuthorizationRequest, Party, Patient, ServiceLine, SubmittedClaim
 from tests.unit.formats.advices import FIXTURES, read_all, refused
 
 SAMPLES = sorted((FIXTURES / "fhir-claim").iterdir())
@@ -33,8 +33,13 @@ def place(**members: object) -> str:
 def test_samples_agree_with_a_plain_reading(path: Path) -> None:
     [claim] = read_all(path.read_bytes())
     raw = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    number = raw["identifier"][0]["value"] if "identifier" in raw else raw["id"]
+    if raw["use"] == "preauthorization":
+        assert isinstance(claim, AuthorizationRequest)
+        assert (claim.trace_number, str(claim.requested_on)) == (number, raw["created"])
+        return
     assert isinstance(claim, SubmittedClaim)
-    assert claim.claim_number == (raw["identifier"][0]["value"] if "identifier" in raw else raw["id"])
+    assert claim.claim_number == number
     assert str(claim.submitted_on) == raw["created"]
     assert claim.use == raw["use"]
     assert len(claim.lines) == len(raw.get("item", []))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.formats.advices import FIXTURES, refused
+from tests.unit.formats.advices import FIXTURES, read_all, refused
 
 # What is wrong with each, and where.
 MALFORMED = {
@@ -22,24 +22,25 @@ MALFORMED = {
     "beneficiary-fhir-data__bfd-v2-claimResponseSearch.json": "$.entry[0].resource.created",
     "beneficiary-fhir-data__bfd-v2-eobReadCarrier.json": "$.created",
 }
-# Malformed within a kind that we do not read: all we can say is that.
-UNREAD = {
-    "x12-parser__x12_loop_errors1_exceeds_max_1_parent.txt": "ISA[1]/GS[1]/ST[1]",
-    "x12-parser__x12_loop_errors2_exceeds_max_repeats_multiple_parents.txt": "ISA[1]/GS[1]/ST[1]",
-    "x12-parser__x12_loop_errors3_missing_loops.txt": "ISA[1]/GS[1]/ST[1]",
-    "x12-parser__x12_missing_elements.txt": "ISA[1]/GS[1]/ST[1]",
-    "x12-parser__x12_missing_required_loop_in_one_repeat.txt": "ISA[1]/GS[1]/ST[1]",
-    "x12-parser__x12_missing_required_loops_mult_repeats.txt": "ISA[1]/GS[1]/ST[1]",
-    "beneficiary-fhir-data__bfd-v2-coverageRead.json": "$.resourceType",
+UNREAD = {"beneficiary-fhir-data__bfd-v2-coverageRead.json": "$.resourceType"}
+# Read all the same, with findings that name the fault, besides those that all of these files have.
+FOUND = {
+    "x12-parser__x12_loop_errors1_exceeds_max_1_parent.txt": {("loop_repeated", "HL[1]/NM1")},
+    "x12-parser__x12_loop_errors2_exceeds_max_repeats_multiple_parents.txt": {
+        ("loop_repeated", "HL[3]/NM1"),
+        ("hl_number", "HL[3]"),
+    },
+    "x12-parser__x12_loop_errors3_missing_loops.txt": {("provider_missing", "CLM[1]")},
+    "x12-parser__x12_missing_elements.txt": {("frequency_missing", "CLM[2]"), ("hl_parent", "HL[3]")},
+    "x12-parser__x12_missing_required_loop_in_one_repeat.txt": {("subscriber_missing", "CLM[1]")},
+    "x12-parser__x12_missing_required_loops_mult_repeats.txt": {
+        ("line_without_lx", "CLM[2]/SV1"),
+        ("line_without_lx", "CLM[5]/SV1"),
+        ("invalid_date", "CLM[2]/DTP"),
+    },
 }
 KINDS_NOT_READ = {
-    "x12-277": "ISA[1]/GS[1]/ST[1]",
-    "x12-278": "ISA[1]/GS[1]/ST[1]",
-    "x12-837i": "ISA[1]/GS[1]/ST[1]",
-    "x12-837p": "ISA[1]/GS[1]/ST[1]",
-    "x12-999": "ISA[1]/GS[1]/ST[1]",
     "fhir-coverage": "$.resourceType",
-    "fhir-notification": "$.type",
     "fhir-payment": "$.resourceType",
     "webhook-stedi": "$.type",
 }
@@ -49,7 +50,22 @@ def files(*kinds: str) -> list[Path]:
     return [path for kind in kinds for path in sorted((FIXTURES / kind).iterdir())]
 
 
-@pytest.mark.parametrize("path", files("x12-malformed", "fhir-malformed"), ids=lambda path: path.name)
+@pytest.mark.parametrize("name", FOUND)
+def test_a_claim_with_a_fault_is_read_with_a_finding_at_its_place(name: str) -> None:
+    records = read_all((FIXTURES / "x12-malformed" / name).read_bytes())
+    found = {(finding.code, finding.place) for record in records for finding in record.findings}
+    assert {(code, f"ISA[1]/GS[1]/ST[1]/{place}") for code, place in FOUND[name]} <= found
+    assert (
+        "segment_count",
+        "ISA[1]/GS[1]/ST[1]/SE",
+    ) in found  # each says 25, whatever was taken out or put in
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in files("x12-malformed", "fhir-malformed") if path.name not in FOUND],
+    ids=lambda path: path.name,
+)
 def test_a_malformed_payload_names_its_fault(path: Path) -> None:
     error = refused(path.read_bytes())
     expected = (MALFORMED | UNREAD)[path.name]
@@ -60,7 +76,9 @@ def test_a_malformed_payload_names_its_fault(path: Path) -> None:
 
 
 def test_no_malformed_fixture_is_left_out() -> None:
-    assert {path.name for path in files("x12-malformed", "fhir-malformed")} == set(MALFORMED | UNREAD)
+    assert {path.name for path in files("x12-malformed", "fhir-malformed")} == set(MALFORMED | UNREAD) | set(
+        FOUND
+    )
 
 
 @pytest.mark.parametrize("path", files(*KINDS_NOT_READ), ids=lambda path: path.name)
