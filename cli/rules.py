@@ -1,5 +1,6 @@
 """`upstream rules`: what customers approved."""
 
+import getpass
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,8 +27,6 @@ def apply(
     as_json: AsJson = False,
 ) -> None:
     """Put rules in force: exactly the versions that each file holds. Rules without a file stay as they are."""
-    import getpass
-
     from cli.workspace import opened
 
     drafts = read_checked(path)
@@ -75,6 +74,95 @@ def list_(
             for r in stored
         ],
     )
+
+
+@app.command()
+def stop(
+    customer: Annotated[str, typer.Option(help="Whose rules.")],
+    why: Annotated[str, typer.Option(help="The reason, for those who find things stopped.")],
+    action: Annotated[str, typer.Option(help="Only rules that ask for this, such as submit_appeal.")] = "",
+    by: Annotated[str, typer.Option("--by", help="Who stops them; your login, if nothing else.")] = "",
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Stop rules from acting: from the next event on, a person decides. See what is stopped with `controls`."""
+    _switch(home, customer, action, off=True, by=by, why=why)
+
+
+@app.command()
+def resume(
+    customer: Annotated[str, typer.Option(help="Whose rules.")],
+    why: Annotated[str, typer.Option(help="The reason.")],
+    action: Annotated[str, typer.Option(help="What was stopped: an action, or everything if left out.")] = "",
+    by: Annotated[str, typer.Option("--by", help="Who lets them go on; your login, if nothing else.")] = "",
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Let rules act again that were stopped."""
+    _switch(home, customer, action, off=False, by=by, why=why)
+
+
+def _switch(home: Path, customer: str, action: str, *, off: bool, by: str, why: str) -> None:
+    from cli.workspace import opened
+    from shared.rules.language import ACTIONS
+
+    if action and action not in ACTIONS:
+        raise Failure(f"no action is called {action!r}; known: {', '.join(ACTIONS)}")
+    with opened(home) as workspace:
+        customer_id = workspace.customer(customer).id
+        workspace.desk.switch(customer_id, action, off=off, by=by or getpass.getuser(), why=why)
+
+
+@app.command()
+def limit(
+    customer: Annotated[str, typer.Option(help="Whose rules, all together.")],
+    days: Annotated[int, typer.Option(min=1, max=366, help="In any so many days, today included.")],
+    max_actions: Annotated[int | None, typer.Option(min=0, help="As often as this.")] = None,
+    max_amount: Annotated[float | None, typer.Option(min=0, help="For as many dollars as this.")] = None,
+    by: Annotated[str, typer.Option("--by", help="Who sets it; your login, if nothing else.")] = "",
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Set what all rules of a customer together may do; with neither maximum, take the limit of these days away."""
+    from cli.workspace import opened
+    from shared.domain.spending import Window
+
+    cents = None if max_amount is None else round(max_amount * 100)
+    with opened(home) as workspace:
+        customer_id = workspace.customer(customer).id
+        workspace.desk.limit(customer_id, Window(days, max_actions, cents), by=by or getpass.getuser())
+
+
+@app.command()
+def controls(
+    customer: Annotated[str, typer.Option(help="Whose.")], home: Home = DEFAULT_HOME, as_json: AsJson = False
+) -> None:
+    """Show what is stopped, and what all rules together may do."""
+    from cli.workspace import opened
+
+    with opened(home) as workspace:
+        customer_id = workspace.customer(customer).id
+        switches, windows = workspace.desk.switches(customer_id), workspace.desk.windows(customer_id)
+    if as_json:
+        show_json({"switches": [asdict(s) for s in switches], "windows": [asdict(w) for w in windows]})
+        return
+    show_table(
+        ["action", "", "by", "since", "why"],
+        [
+            (
+                *(s.action_type or "everything", "stopped" if s.off else "goes on", s.changed_by),
+                *(f"{s.changed_at:%Y-%m-%d %H:%M}", s.why),
+            )
+            for s in switches
+        ],
+        title="Switches",
+    )
+    show_table(
+        [">days", ">actions", ">dollars"],
+        [(w.days, *(_or_any(w.max_actions), _or_any(w.max_amount_cents, 100))) for w in windows],
+        title="Limits over all rules",
+    )
+
+
+def _or_any(most: int | None, divisor: int = 1) -> str:
+    return "any" if most is None else f"{most / divisor:,.0f}"
 
 
 def read_checked(path: Path) -> "Sequence[Draft]":

@@ -8,6 +8,7 @@ import orjson
 
 from shared.domain.events import Event, Received
 from shared.handlers import effects
+from shared.handlers.allowance import CountedAllowance
 from shared.handlers.effects import Effects, Occasion
 from shared.handlers.history_facts import HistoryFacts
 from shared.handlers.rule_book import BookPage, RuleBook
@@ -38,11 +39,16 @@ def apply_rules(
 
 def _decide(transaction: EventTransaction, event: Event, book: RuleBook, clock: Clock) -> None:
     started = time.perf_counter()
-    page = book.page(event.customer_id, transaction.rules_version, transaction.rules)
+    page = book.page(event.customer_id, transaction.rules_version, transaction)
     on = clock().date()
     data = _data(event)
     history = HistoryFacts(transaction, data.get("claim", {}), on)
-    evaluation = page.rules.evaluate(event.type, EventFacts(data, on, history.lazy()), on)
+    evaluation = page.rules.evaluate(
+        event.type,
+        EventFacts(data, on, history.lazy()),
+        on,
+        allowance=CountedAllowance(page.controls, transaction, on, effects.chain_of(event)),
+    )
     risks = [history.scored()] if event.type == "claim.submitted" else []
     elapsed_ms = (time.perf_counter() - started) * 1000
     occasion = Occasion(event, clock(), elapsed_ms, history.claim.get("submitted_on"))

@@ -22,7 +22,7 @@ from shared.domain.commands import (
 from shared.domain.events import Event, EventType, Outgoing, Topic, trace_id
 from shared.domain.ids import derive
 from shared.handlers.rule_book import BrokenRule
-from shared.rules.engine import Decision, Outcome
+from shared.rules.engine import Decision, LimitedBy, Outcome
 from shared.rules.model import Action as Wanted
 
 RESULTS: Final[Mapping[Outcome, ExecutionResult]] = {
@@ -31,6 +31,11 @@ RESULTS: Final[Mapping[Outcome, ExecutionResult]] = {
     "shadow": "SHADOW",
 }
 SEVERITIES: Final[Mapping[object, Severity]] = {"warning": "warning", "critical": "critical"}
+TITLES: Final[Mapping[LimitedBy, str]] = {
+    "switched_off": "A rule is switched off: a person decides",
+    "chain": "A rule acts on what rules did, too often in a row: a person decides",
+}
+CHAIN: Final = "rulechain"  # the CloudEvents extension that counts
 
 
 @dataclass(slots=True)
@@ -52,6 +57,12 @@ class Occasion:
     now: datetime
     elapsed_ms: float
     submitted_on: str | None = None
+
+
+def chain_of(event: Event) -> int:
+    """Return how many actions of rules led to the event, one after the other."""
+    count = event.extensions.get(CHAIN, "0")
+    return int(count) if count.isascii() and count.isdigit() else 0
 
 
 def no_match(occasion: Occasion) -> Execution:
@@ -84,14 +95,20 @@ def apply(decision: Decision, occasion: Occasion, effects: Effects) -> None:
         decision.rule_version,
         decision.outcome,
         RESULTS[decision.outcome],
-        [*decision.explanation, *([{"limited_by": decision.limited_by}] if decision.limited_by else [])],
+        _explained(decision),
     )
     effects.executions.append(execution)
     if decision.outcome == "fired":
         for index, wanted in enumerate(decision.actions):
             _do(wanted, derive(execution.id, index), execution, occasion, decision, effects)
     elif decision.outcome == "escalated":
-        _ask_a_person(decision, execution, effects)
+        _ask_a_person(decision, execution, occasion, effects)
+
+
+def _explained(decision: Decision) -> list[object]:
+    """Return the evidence, then the windows that were looked at, then the limit that was reached."""
+    reached = [{"limited_by": decision.limited_by}] if decision.limited_by else []
+    return [*decision.explanation, *decision.consulted, *reached]
 
 
 def _do(
@@ -128,14 +145,16 @@ def _hold(wanted: Wanted, execution: Execution, occasion: Occasion, effects: Eff
     return "settled"
 
 
-def _ask_a_person(decision: Decision, execution: Execution, effects: Effects) -> None:
-    """Leave every action of the rule to a person, and say so once."""
+def _ask_a_person(decision: Decision, execution: Execution, occasion: Occasion, effects: Effects) -> None:
+    """Leave every action of the rule to a person, and say so: once, or of what is switched off once a day."""
     for index, wanted in enumerate(decision.actions):
         effects.actions.append(_action(derive(execution.id, index), wanted, execution, "open"))
-    title = "A rule reached its limit: a person decides"
-    effects.alerts.append(
-        _alert(derive(execution.id, "limit"), execution, {"title": title, "severity": "warning"})
-    )
+    alert_id = derive(execution.id, "limit")
+    if decision.limited_by == "switched_off":
+        customer_id, on = occasion.event.customer_id, occasion.now.date()
+        alert_id = derive(customer_id, "switched off", decision.rule_id, on.isoformat())
+    title = TITLES.get(decision.limited_by, "A rule reached its limit: a person decides")
+    effects.alerts.append(_alert(alert_id, execution, {"title": title, "severity": "warning"}))
 
 
 def _action(action_id: UUID, wanted: Wanted, execution: Execution, state: ActionState) -> Action:
@@ -210,7 +229,7 @@ def _outgoing(
             data=orjson.dumps(data),
             trace_parent=cause.trace_parent,
             parent_id=cause.id,
-            extensions=cause.extensions,
+            extensions={**cause.extensions, CHAIN: str(chain_of(cause) + 1)},
         ),
     )
 

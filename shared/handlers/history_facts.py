@@ -2,18 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from shared.domain.claims import whole_units
 from shared.domain.commands import Risk
 from shared.domain.risk import RiskScore
 from shared.handlers.claim_risk import score_claim
-from shared.ports.record import EventTransaction
+from shared.ports.record import EventTransaction, PayerDay
 
 Json = Mapping[str, Any]
+
+RECENT_DAYS: Final = 14
+BEFORE_DAYS: Final = 90
+LEAST_DECIDED: Final = 10
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,11 @@ class HistoryFacts:
             "claim.underpaid_cents": self.underpaid_cents,
             "claim.risk_score": lambda: self.risk.score,
             "payer.denials_in_a_row": self.denials_in_a_row,
+            "payer.denials_in_week": lambda: self._denials(7),
+            "payer.denials_in_month": lambda: self._denials(30),
+            "payer.denial_rate_change": self.denial_rate_change,
+            "payer.days_since_payment": self.days_since_payment,
+            "payer.denied_in_month_cents": self.denied_in_month_cents,
         }
 
     @cached_property
@@ -74,6 +84,43 @@ class HistoryFacts:
         return self.transaction.denials_in_a_row(
             payer_key=self.claim["payer_id"], claim_id=UUID(self.claim["id"])
         )
+
+    @cached_property
+    def payer_days(self) -> Sequence[PayerDay]:
+        """What the payer decided, day by day, over every window that a fact looks at."""
+        since = self._first_day(RECENT_DAYS + BEFORE_DAYS)
+        return self.transaction.payer_days(payer_key=self.claim["payer_id"], since=since)
+
+    def _denials(self, days: int) -> int:
+        first = self._first_day(days)
+        return sum(day.denied for day in self.payer_days if first <= day.on <= self.on)
+
+    def denial_rate_change(self) -> Decimal | None:
+        """Return by how many percentage points the payer denies more than before; None of too few decisions."""
+        recent_from = self._first_day(RECENT_DAYS)
+        recent = _rate([day for day in self.payer_days if recent_from <= day.on <= self.on])
+        before = _rate([day for day in self.payer_days if day.on < recent_from])
+        return None if recent is None or before is None else recent - before
+
+    def days_since_payment(self) -> int | None:
+        """Return the days since the payer last paid anything."""
+        last = self.transaction.last_payment_on(payer_key=self.claim["payer_id"])
+        return None if last is None else (self.on - last).days
+
+    def denied_in_month_cents(self) -> int:
+        """Return what was charged for the claims that the payer denied in the last 30 days."""
+        return self.transaction.denied_cents(payer_key=self.claim["payer_id"], since=self._first_day(30))
+
+    def _first_day(self, days: int) -> date:
+        return self.on - timedelta(days=days - 1)
+
+
+def _rate(days: Sequence[PayerDay]) -> Decimal | None:
+    """Return the percentage of decisions that are denials, to a tenth; None of fewer than LEAST_DECIDED."""
+    decided = sum(day.decided for day in days)
+    if decided < LEAST_DECIDED:
+        return None
+    return (100 * Decimal(sum(day.denied for day in days)) / decided).quantize(Decimal("0.1"))
 
 
 def _date(text: object) -> date | None:

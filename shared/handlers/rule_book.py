@@ -2,14 +2,15 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
 import orjson
 
+from shared.domain.spending import Controls
 from shared.rules.engine import CompiledRules, RuleEngine
 from shared.rules.loader import load_rule
 from shared.runtime.errors import PoisonError
@@ -36,8 +37,21 @@ class BookPage:
 
     version: int
     rules: CompiledRules
+    controls: Controls
     broken: tuple[BrokenRule, ...] = ()
     read: Mapping[bytes, "Rule"] = field(default_factory=dict)
+
+
+class StoredRules(Protocol):
+    """What the record has of a customer; see `shared.ports.record.EventTransaction`."""
+
+    def rules(self) -> Sequence[Mapping[str, object]]:
+        """Return the customer's active rule documents."""
+        ...
+
+    def controls(self) -> Controls:
+        """Return what stops the customer's rules."""
+        ...
 
 
 class RuleBook:
@@ -50,37 +64,33 @@ class RuleBook:
         self._pages: OrderedDict[UUID, BookPage] = OrderedDict()
         self._lock = threading.Lock()
 
-    def page(
-        self, customer_id: UUID, version: int, documents: Callable[[], Sequence[Mapping[str, object]]]
-    ) -> BookPage:
-        """Return the customer's rules as of `version`; `documents` is asked only when they changed."""
+    def page(self, customer_id: UUID, version: int, stored: StoredRules) -> BookPage:
+        """Return the customer's rules as of `version`; `stored` is asked only when they changed."""
         with self._lock:
             page = self._pages.get(customer_id)
             if page is not None and page.version == version:
                 self._pages.move_to_end(customer_id)
                 return page
         # Not under the lock: other customers need not wait for this one.
-        page = self._compile(version, documents(), page)
+        page = self._compile(version, stored, page)
         with self._lock:
             self._pages[customer_id] = page
             if len(self._pages) > self._max_customers:
                 self._pages.popitem(last=False)
         return page
 
-    def _compile(
-        self, version: int, documents: Sequence[Mapping[str, object]], known: BookPage | None
-    ) -> BookPage:
-        """Return the page of these documents. known: an earlier one; what is as it was is neither read nor indexed."""
+    def _compile(self, version: int, stored: StoredRules, known: BookPage | None) -> BookPage:
+        """Return the page of what is stored. known: an earlier one; what is as it was is neither read nor indexed."""
         read: dict[bytes, Rule] = {}
         broken: list[BrokenRule] = []
-        for document in documents:
+        for document in stored.rules():
             digest = blake2b(orjson.dumps(document), digest_size=16).digest()
             try:
                 read[digest] = (known.read.get(digest) if known else None) or load_rule(document)
             except PoisonError as exc:
                 broken.append(_broken(document, exc))
         rules = self._engine.compile(read.values(), known.rules if known else None)
-        return BookPage(version, rules, tuple(broken), read)
+        return BookPage(version, rules, stored.controls(), tuple(broken), read)
 
 
 def _broken(document: Mapping[str, object], error: PoisonError) -> BrokenRule:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from shared.domain.spending import Window
 from shared.ports.notifier import Channel
 
 RuleDocument = Mapping[str, object]
@@ -53,6 +54,17 @@ class StoredRule:
     active: bool
     applied_by: str
     applied_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Whether rules may do something of a kind (empty: anything), and who said so last."""
+
+    action_type: str
+    off: bool
+    changed_by: str
+    why: str
+    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,40 @@ class OperatorDesk(Protocol):
 
     def rules(self, customer_id: UUID | None = None, *, retired: bool = False) -> Sequence[StoredRule]:
         """Return stored rules by customer, rule and version. retired: versions no longer in force, too.
+
+        Raises:
+            TransientError: the database is away or busy.
+        """
+        ...
+
+    def switch(self, customer_id: UUID, action_type: str, *, off: bool, by: str, why: str) -> None:
+        """Stop what the customer's rules do of this kind (empty: of any), or let it go on, from the next event on.
+
+        Raises:
+            PoisonError: there is no such customer (`unknown_customer`). Nothing was changed.
+            TransientError: the database is away or busy.
+        """
+        ...
+
+    def switches(self, customer_id: UUID) -> Sequence[Switch]:
+        """Return what was ever switched off, by kind of action.
+
+        Raises:
+            TransientError: the database is away or busy.
+        """
+        ...
+
+    def limit(self, customer_id: UUID, window: Window, *, by: str) -> None:
+        """Let all rules of the customer together do at most this much in any so many days; no limit takes it away.
+
+        Raises:
+            PoisonError: there is no such customer (`unknown_customer`). Nothing was changed.
+            TransientError: the database is away or busy.
+        """
+        ...
+
+    def windows(self, customer_id: UUID) -> Sequence[Window]:
+        """Return what all rules of the customer together may do.
 
         Raises:
             TransientError: the database is away or busy.

@@ -14,6 +14,7 @@ from uuid import UUID
 from shared.domain.claims import Record as PayerRecord
 from shared.domain.commands import Action, Alert, Execution, Hold, Risk
 from shared.domain.events import Message, Outgoing, Received
+from shared.domain.spending import Controls, Spent
 from shared.ports.jobs import JobWork
 from shared.ports.ledger import ActionClaim, Appeal, AppealAnswer, Ending, ReleasedAction
 
@@ -25,6 +26,15 @@ class Emitted:
     customer_id: UUID
     ids: tuple[UUID, ...] = ()
     messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PayerDay:
+    """How many claims a payer decided on a day, and how many of them it denied."""
+
+    on: date
+    decided: int
+    denied: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +103,38 @@ class EventTransaction(Protocol):
         """Return the customer's active rule documents."""
         ...
 
+    def controls(self) -> Controls:
+        """Return what stops the customer's rules. It changes with the version of the rule set only."""
+        ...
+
+    def spent(self, scope: str, *, since: date) -> Sequence[Spent]:
+        """Return what rules did within a scope from a day on, by day, this transaction included.
+
+        From then on until the commit no other transaction is told of this customer's: two cannot both pass a limit.
+        """
+        ...
+
+    def spend(self, scope: str, *, on: date, amount_cents: int) -> None:
+        """Note that a rule acted once more, on this much money, within a scope."""
+        ...
+
     def denials_in_a_row(self, *, payer_key: str, claim_id: UUID) -> int | None:
         """Return how many decided claims of the payer, up to and with this one, were denied without another between.
 
         None if the claim is not decided. Counts to 50.
         """
+        ...
+
+    def payer_days(self, *, payer_key: str, since: date) -> Sequence[PayerDay]:
+        """Return what the payer decided on each day from `since` on, over all procedures; days without are left out."""
+        ...
+
+    def last_payment_on(self, *, payer_key: str) -> date | None:
+        """Return the last day on which the payer paid anything."""
+        ...
+
+    def denied_cents(self, *, payer_key: str, since: date) -> int:
+        """Return what was charged for the claims whose latest decision is a denial of the payer's since a day."""
         ...
 
     def contracted_cents(self, *, payer_key: str, procedures: Sequence[str], on: date) -> Mapping[str, int]:

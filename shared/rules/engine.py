@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal, Protocol, TypedDict
+from typing import Literal, NamedTuple, Protocol, TypedDict
 
 from shared.rules.facts import FactSource
 from shared.rules.model import Action, Mode, Rule
@@ -18,7 +18,10 @@ LimitedBy = Literal[
     "",
     "amount_over_cents",  # more money than the rule may act on alone
     "amount_unknown",  # the rule has such a limit, and the event does not say how much is at stake
-    "windows",  # the count or sum of a window is reached, or nobody is there who counts
+    "windows",  # the count or sum of one of the rule's windows is reached, or nobody is there who counts
+    "customer_windows",  # the same of the customer's own windows, over all of its rules
+    "switched_off",  # somebody stopped the customer's rules, or one of the actions that this rule asks for
+    "chain",  # the event comes from an action of a rule, that one from another, and so on, too often
 ]
 
 
@@ -32,12 +35,31 @@ class Evidence(TypedDict):
     holds: bool
 
 
+class Consulted(TypedDict):
+    """A window that was looked at before a rule acted, as JSON: what was used of it, without this time."""
+
+    limit: Literal["rule", "customer"]
+    days: int
+    used_actions: int
+    max_actions: int | None
+    used_amount_cents: int
+    max_amount_cents: int | None
+
+
+class Verdict(NamedTuple):
+    """Whether a rule may act without a person (`""`), and the windows that say so."""
+
+    limited_by: LimitedBy = ""
+    consulted: tuple[Consulted, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What one rule version says about one event. Only `fired` may be acted on without a person.
 
     limited_by: which limit was reached, for a shadow rule too. explanation: the evidence in the order of the rule's
-    text; where an `any` had a choice, the first that decided it; then the limit that was reached.
+    text; where an `any` had a choice, the first that decided it; then the limit that was reached. consulted: the
+    windows that were looked at. at_stake_cents: the money that limits are about; None if nobody says.
     """
 
     rule_id: str
@@ -47,6 +69,8 @@ class Decision:
     actions: tuple[Action, ...]
     explanation: tuple[Evidence, ...]
     limited_by: LimitedBy = ""
+    consulted: tuple[Consulted, ...] = ()
+    at_stake_cents: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +85,12 @@ class Evaluation:
 
 
 class Allowance(Protocol):
-    """What is left of a rule's limits per window. Counts live where two workers cannot both pass."""
+    """What a rule may still do without a person. Counts live where two workers cannot both pass."""
 
-    def covers(self, rule: Rule, amount_cents: int | None) -> bool:
-        """Whether the rule may act once more, on this much money (None: unknown), within all of its windows.
+    def verdict(self, rule: Rule, amount_cents: int | None, *, acts: bool) -> Verdict:
+        """Return whether the rule may act once more, on this much money (None: unknown); if so, it is counted.
 
+        acts: False for a rule that only shows what it would do: it is told the same and not counted.
         Raises:
             TransientError: the counts could not be read. Nack.
         """

@@ -7,7 +7,7 @@ from datetime import date
 from itertools import combinations
 from typing import Final
 
-from shared.rules.engine import Allowance, CompiledRules, Decision, Evaluation, LimitedBy, Outcome
+from shared.rules.engine import Allowance, CompiledRules, Decision, Evaluation, Outcome, Verdict
 from shared.rules.facts import FactSource
 from shared.rules.holds import evidence, holds, observed
 from shared.rules.model import Condition, Not, Predicate, Rule
@@ -101,29 +101,30 @@ def decide(rule: Rule, facts: FactSource, on: date, allowance: Allowance | None 
     Raises:
         TransientError: the amount at stake or the allowance could not be had for now. Nack.
     """
-    limited_by = _limited_by(rule, facts, allowance)
-    outcome: Outcome = "shadow" if rule.mode == "shadow" else "escalated" if limited_by else "fired"
-    explanation = tuple(evidence(rule.when, facts, on))
-    if limited_by in {"amount_over_cents", "amount_unknown"}:
-        limit = Predicate(rule.limits.amount_fact or "", "lte", rule.limits.amount_over_cents or 0)
-        explanation = (*explanation, observed(limit, facts, holds=False))
-    return Decision(rule.id, rule.version, rule.mode, outcome, rule.then, explanation, limited_by)
-
-
-def _limited_by(rule: Rule, facts: FactSource, allowance: Allowance | None) -> LimitedBy:
     limits = rule.limits
-    if limits.amount_over_cents is None and not limits.windows:
-        return ""
     amount = facts.get(limits.amount_fact) if limits.amount_fact else None
     at_stake = amount if isinstance(amount, int) else None
+    limited_by, consulted = _verdict(rule, at_stake, allowance)
+    outcome: Outcome = "shadow" if rule.mode == "shadow" else "escalated" if limited_by else "fired"
+    explanation = tuple(evidence(rule.when, facts, on))
+    if limited_by in {"amount_over_cents", "amount_unknown"} and limits.amount_over_cents is not None:
+        limit = Predicate(limits.amount_fact or "", "lte", limits.amount_over_cents)
+        explanation = (*explanation, observed(limit, facts, holds=False))
+    return Decision(
+        rule.id, rule.version, rule.mode, outcome, rule.then, explanation, limited_by, consulted, at_stake
+    )
+
+
+def _verdict(rule: Rule, at_stake_cents: int | None, allowance: Allowance | None) -> Verdict:
+    limits = rule.limits
     if limits.amount_over_cents is not None:
-        if at_stake is None:
-            return "amount_unknown"
-        if at_stake > limits.amount_over_cents:
-            return "amount_over_cents"
-    if limits.windows and (allowance is None or not allowance.covers(rule, at_stake)):
-        return "windows"
-    return ""
+        if at_stake_cents is None:
+            return Verdict("amount_unknown")
+        if at_stake_cents > limits.amount_over_cents:
+            return Verdict("amount_over_cents")
+    if allowance is not None:
+        return allowance.verdict(rule, at_stake_cents, acts=rule.mode == "live")
+    return Verdict("windows" if limits.windows else "")
 
 
 def check_versions(rules: Iterable[Rule]) -> None:

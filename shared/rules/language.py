@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final, get_args
 
+from shared.domain.spending import Window
 from shared.rules.conditions import Scope, parse_condition
 from shared.rules.facts import Catalogue, catalogue
 from shared.rules.model import (
@@ -21,7 +22,6 @@ from shared.rules.model import (
     OnError,
     Rule,
     Source,
-    Window,
 )
 from shared.rules.reading import day, fields, flag, invalid, items, one_of, text, whole
 from shared.rules.values import MAX_NUMBER, MismatchError, coerce
@@ -72,7 +72,7 @@ def parse_rule(document: object, declared: Catalogue | None = None) -> Rule:
         description=text(entry["description"], "$.description", most=2000) if "description" in entry else "",
         priority=whole(entry.get("priority", 0), "$.priority", least=-MAX_PRIORITY, most=MAX_PRIORITY),
         stop=flag(entry.get("stop", False), "$.stop"),
-        limits=_limits(entry["limits"], scope) if "limits" in entry else Limits(),
+        limits=_limits(entry.get("limits", {}), scope),
         on_error=one_of(entry.get("on_error", "escalate"), "$.on_error", ON_ERROR),
         effective_from=begins,
         effective_until=ends,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
+from shared.domain.spending import Window
 from shared.rules.operators import Operand
 
 ActionType = Literal[
@@ -92,17 +93,8 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """At most this much in any `days` days; None is no limit."""
-
-    days: int
-    max_actions: int | None = None
-    max_amount_cents: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
-    """What a rule may do without a person. amount_fact: what `amount_over_cents` is compared with."""
+    """What a rule may do without a person. amount_fact: the money at stake, which limits are about; None: none is."""
 
     windows: tuple[Window, ...] = ()
     amount_over_cents: int | None = None

@@ -214,6 +214,26 @@ def test_a_stored_version_is_never_changed(upstream: Upstream, tmp_path: Path) -
     assert "a changed rule needs a new version" in result.stderr
 
 
+def test_rules_are_stopped_limited_and_let_go_on(upstream: Upstream) -> None:
+    customer = name()
+    upstream.add(customer)
+    who = ("--customer", customer)
+    upstream.run("rules", "stop", *who, "--action", "submit_appeal", "--why", "wrong letters", "--by", "ann")
+    upstream.run("rules", "limit", *who, "--days", "7", "--max-actions", "5", "--max-amount", "12.50")
+    shown = upstream.json("rules", "controls", *who)
+    assert [(s["action_type"], s["off"], s["why"]) for s in shown["switches"]] == [
+        ("submit_appeal", True, "wrong letters")
+    ]
+    assert shown["windows"] == [{"days": 7, "max_actions": 5, "max_amount_cents": 1250}]
+    upstream.run("rules", "resume", *who, "--action", "submit_appeal", "--why", "mended")
+    upstream.run("rules", "limit", *who, "--days", "7")
+    shown = upstream.json("rules", "controls", *who)
+    assert [s["off"] for s in shown["switches"]] == [False]
+    assert shown["windows"] == []
+    assert "goes on" in upstream.run("rules", "controls", *who)
+    upstream.run("rules", "stop", *who, "--action", "dance", "--why", "no such thing", code=1)
+
+
 def test_rules_of_nobody_are_refused(upstream: Upstream) -> None:
     upstream.run("rules", "apply", PACK, "--customer", "Nobody In Particular", code=1)
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import TextClause, text
 
-from shared.adapters.postgres import claims, decisions, record
+from shared.adapters.postgres import claims, decisions, payer_windows, record, spending
 from shared.adapters.postgres.record import tenant
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ INSERT INTO notifications SELECT gen_random_uuid(), 'mail', CAST(:customer AS uu
     FROM generate_series(1, 20000);
 INSERT INTO dead_letters (id, customer_id, consumer, code, reason, attempts, attributes, body)
     SELECT gen_random_uuid(), CAST(:customer AS uuid), '', '', '', 1, '{}', '' FROM generate_series(1, 20000);
+INSERT INTO rule_spending SELECT CAST(:customer AS uuid), 'rule:' || mod(n, 50), date '2026-01-01' + n / 50, 1, 1
+    FROM generate_series(1, 15000) n;
 INSERT INTO customers (id, name) SELECT gen_random_uuid(), 'C' FROM generate_series(1, 5000);
 ANALYZE
 """
@@ -67,6 +69,10 @@ LOOKUPS: list[tuple[str, TextClause, dict[str, Any]]] = [
         decisions.DENIED_UP_TO,
         {"payer_key": "payer-1", "claim_id": ID, "longest": 50},
     ),
+    ("what rules spent", spending.SPENT, {"scope": "rule:1", "since": "2026-01-01"}),
+    ("a payer's days", payer_windows.DAYS, {"payer_key": "payer-1", "since": "2026-06-01"}),
+    ("a payer's last payment", payer_windows.LAST_PAYMENT, {"payer_key": "payer-1"}),
+    ("a payer's denials", payer_windows.DENIED_CENTS, {"payer_key": "payer-1", "since": "2026-06-01"}),
     ("newest decisions", decisions.NEWEST, {"payer_key": "payer-1", "longest": 50}),
     (
         "contracted fees",

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from uuid import UUID, uuid4
 
+from shared.domain.spending import Controls
 from shared.handlers.rule_book import RuleBook
 from shared.rules.engine import CompiledRules
 from shared.rules.facts import GivenFacts
@@ -46,9 +47,12 @@ class Customer:
         self.stored = list(stored)
         self.asked = 0
 
-    def documents(self) -> list[Mapping[str, object]]:
+    def rules(self) -> list[Mapping[str, object]]:
         self.asked += 1
         return [dict(each) for each in self.stored]
+
+    def controls(self) -> Controls:
+        return Controls()
 
 
 def fired(rules: CompiledRules, carc: str) -> list[str]:
@@ -58,19 +62,19 @@ def fired(rules: CompiledRules, carc: str) -> list[str]:
 
 def test_rules_are_read_once_a_version() -> None:
     book, customer = RuleBook(Remembering()), Customer(document("a"))
-    first = book.page(customer.id, 1, customer.documents)
-    assert book.page(customer.id, 1, customer.documents) is first
+    first = book.page(customer.id, 1, customer)
+    assert book.page(customer.id, 1, customer) is first
     assert customer.asked == 1
-    assert book.page(customer.id, 2, customer.documents) is not first
+    assert book.page(customer.id, 2, customer) is not first
     assert customer.asked == 2
 
 
 def test_only_what_changed_is_read_anew() -> None:
     engine = Remembering()
     book, customer = RuleBook(engine), Customer(*(document(f"r-{n}") for n in range(20)))
-    before = book.page(customer.id, 1, customer.documents)
+    before = book.page(customer.id, 1, customer)
     customer.stored[7] = document("r-7", "50", version=2)
-    after = book.page(customer.id, 2, customer.documents)
+    after = book.page(customer.id, 2, customer)
     (first, _), (second, since) = engine.given
     assert since is before.rules
     assert [one is other for one, other in zip(first, second, strict=True)].count(False) == 1
@@ -81,25 +85,25 @@ def test_only_what_changed_is_read_anew() -> None:
 
 def test_a_stored_version_that_says_something_else_all_the_same_is_read() -> None:
     book, customer = RuleBook(IndexedEngine()), Customer(document("a"), document("b"))
-    book.page(customer.id, 1, customer.documents)
+    book.page(customer.id, 1, customer)
     customer.stored[0] = document("a", "50")
-    assert fired(book.page(customer.id, 2, customer.documents).rules, "50") == ["a"]
+    assert fired(book.page(customer.id, 2, customer).rules, "50") == ["a"]
 
 
 def test_a_rule_that_does_not_load_is_named_and_stops_no_other() -> None:
     book, customer = RuleBook(IndexedEngine()), Customer(document("a"), document("b", mode="loud"))
-    page = book.page(customer.id, 1, customer.documents)
+    page = book.page(customer.id, 1, customer)
     assert [(rule.rule_id, rule.version, rule.trigger) for rule in page.broken] == [("b", 1, "claim.denied")]
     assert fired(page.rules, "29") == ["a"]
     customer.stored.pop()
-    assert book.page(customer.id, 2, customer.documents).broken == ()
+    assert book.page(customer.id, 2, customer).broken == ()
 
 
 def test_customers_have_their_own_rules_and_the_least_used_are_dropped() -> None:
     book = RuleBook(IndexedEngine(), max_customers=2)
     one, two, three = (Customer(document(name)) for name in ("one", "two", "three"))
     for customer in (one, two, one, three):
-        book.page(customer.id, 1, customer.documents)
-    assert fired(book.page(one.id, 1, one.documents).rules, "29") == ["one"]
-    book.page(two.id, 1, two.documents)
+        book.page(customer.id, 1, customer)
+    assert fired(book.page(one.id, 1, one).rules, "29") == ["one"]
+    book.page(two.id, 1, two)
     assert (one.asked, two.asked, three.asked) == (1, 2, 1)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from shared.adapters.postgres import claims, decisions
 from shared.adapters.postgres.claim_rows import Stated
 from shared.adapters.postgres.decisions import Decided
+from shared.adapters.postgres.spending import Spending
 from shared.domain.claims import Record
 from shared.domain.events import Event, Message, Outgoing, trace_id
 from shared.runtime.envelope import to_attributes
@@ -59,6 +60,7 @@ class Gathered:
         self._touched: set[UUID] = set()
         self._letters: dict[UUID, _Letter] = {}
         self._decided = Decided()
+        self.spending = Spending(connection, customer_id)
 
     def store(self, event: Event, nth: int, records: Sequence[Record]) -> None:
         """Add what an event's payload states; the fold of the claims it touches waits for the end."""
@@ -87,6 +89,7 @@ class Gathered:
         self._write_records()
         self._write_decisions()
         self._write_outbox()
+        self.spending.write()
         claims.fold(self._connection, self._customer_id, sorted(self._touched))
 
     def _write_records(self) -> None:

@@ -1,6 +1,7 @@
 """`OperatorDesk` in PostgreSQL."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
 from uuid import UUID
@@ -8,9 +9,11 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection, Engine, RowMapping, text
 
+from shared.adapters.postgres import spending
 from shared.adapters.postgres.engine import database_errors
+from shared.domain.spending import Window
 from shared.ports.notifier import Channel
-from shared.ports.operators import ContractedFee, Customer, RuleChange, RuleDocument, StoredRule
+from shared.ports.operators import ContractedFee, Customer, RuleChange, RuleDocument, StoredRule, Switch
 from shared.runtime.errors import PoisonError
 
 NOBODY = UUID(int=0)
@@ -48,6 +51,28 @@ FROM automation_rules r JOIN customers c ON c.id = r.customer_id
 WHERE (CAST(:customer_id AS uuid) IS NULL OR r.customer_id = CAST(:customer_id AS uuid))
     AND (r.active OR CAST(:retired AS boolean))
 ORDER BY c.name, r.rule_id, r.version
+""")
+SWITCH = text("""
+INSERT INTO rule_switches (customer_id, action_type, off, changed_by, why)
+VALUES (CAST(:customer_id AS uuid), :action_type, CAST(:off AS boolean), :by, :why)
+ON CONFLICT (customer_id, action_type) DO UPDATE
+    SET off = EXCLUDED.off, changed_by = EXCLUDED.changed_by, why = EXCLUDED.why, changed_at = now()
+""")
+SWITCHES = text("""
+SELECT action_type, off, changed_by, why, changed_at FROM rule_switches
+WHERE customer_id = CAST(:customer_id AS uuid) ORDER BY action_type
+""")
+LIMIT = text("""
+INSERT INTO customer_windows (customer_id, days, max_actions, max_amount_cents, changed_by)
+VALUES (CAST(:customer_id AS uuid), CAST(:days AS integer), CAST(:max_actions AS bigint),
+    CAST(:max_amount_cents AS bigint), :by)
+ON CONFLICT (customer_id, days) DO UPDATE
+    SET max_actions = EXCLUDED.max_actions, max_amount_cents = EXCLUDED.max_amount_cents,
+        changed_by = EXCLUDED.changed_by, changed_at = now()
+""")
+UNLIMIT = text("""
+DELETE FROM customer_windows
+WHERE customer_id = CAST(:customer_id AS uuid) AND days = CAST(:days AS integer)
 """)
 LOAD_FEES = text("""
 INSERT INTO fee_schedules (customer_id, payer_key, procedure, effective_from, contracted_cents)
@@ -97,9 +122,7 @@ class PostgresOperatorDesk:
     ) -> Sequence[RuleChange]:
         """Put exactly these versions of the rules that they name in force; other rules stay as they are."""
         with database_errors(), self._engine.begin() as connection:
-            locked = connection.execute(LOCK_RULES, {"customer_id": str(customer_id)})
-            if locked.scalar_one_or_none() is None:
-                raise PoisonError("unknown_customer", f"no customer {customer_id}")
+            _lock(connection, customer_id)
             wanted = {_version(document): document for document in documents}
             changes = plan(_stored(connection, customer_id, wanted), wanted)
             if not dry_run:
@@ -112,11 +135,53 @@ class PostgresOperatorDesk:
         with database_errors(), self._engine.begin() as connection:
             return [StoredRule(**row) for row in connection.execute(RULES, asked).mappings()]
 
+    def switch(self, customer_id: UUID, action_type: str, *, off: bool, by: str, why: str) -> None:
+        """Stop what the customer's rules do of this kind (empty: of any), or let it go on."""
+        change = {"action_type": action_type, "off": off, "by": by, "why": why}
+        with database_errors(), _changed(self._engine, customer_id) as connection:
+            connection.execute(SWITCH, {"customer_id": str(customer_id), **change})
+
+    def switches(self, customer_id: UUID) -> Sequence[Switch]:
+        """Return what was ever switched off."""
+        with database_errors(), self._engine.begin() as connection:
+            rows = connection.execute(SWITCHES, {"customer_id": str(customer_id)}).mappings()
+            return [Switch(**row) for row in rows]
+
+    def limit(self, customer_id: UUID, window: Window, *, by: str) -> None:
+        """Let all rules of the customer together do at most this much; no limit takes it away."""
+        asked = {"customer_id": str(customer_id), "days": window.days}
+        most = {"max_actions": window.max_actions, "max_amount_cents": window.max_amount_cents}
+        with database_errors(), _changed(self._engine, customer_id) as connection:
+            if any(value is not None for value in most.values()):
+                connection.execute(LIMIT, {**asked, **most, "by": by})
+            else:
+                connection.execute(UNLIMIT, asked)
+
+    def windows(self, customer_id: UUID) -> Sequence[Window]:
+        """Return what all rules of the customer together may do."""
+        with database_errors(), self._engine.begin() as connection:
+            return spending.controls(connection, customer_id).windows
+
     def load_fees(self, customer_id: UUID, fees: Sequence[ContractedFee]) -> None:
         """Store what contracts say, over what was stored for the same payer, procedure and day."""
         rows = _json(asdict(fee) for fee in fees)
         with database_errors(), self._engine.begin() as connection:
             connection.execute(LOAD_FEES, {"customer_id": str(customer_id), "rows": rows})
+
+
+@contextmanager
+def _changed(engine: Engine, customer_id: UUID) -> Iterator[Connection]:
+    """Begin a change of what rules may do, which the next event sees: compiled rules are kept by their version."""
+    with engine.begin() as connection:
+        _lock(connection, customer_id)
+        yield connection
+        connection.execute(BUMP, {"customer_id": str(customer_id)})
+
+
+def _lock(connection: Connection, customer_id: UUID) -> None:
+    locked = connection.execute(LOCK_RULES, {"customer_id": str(customer_id)})
+    if locked.scalar_one_or_none() is None:
+        raise PoisonError("unknown_customer", f"no customer {customer_id}")
 
 
 Version = tuple[str, int]

@@ -11,15 +11,16 @@ import orjson
 import pg8000
 from sqlalchemy import Connection, Engine, text
 
-from shared.adapters.postgres import action_rows, decisions
+from shared.adapters.postgres import action_rows, decisions, payer_windows, spending
 from shared.adapters.postgres.decisions import Decided
 from shared.adapters.postgres.engine import database_errors
 from shared.adapters.postgres.gathered import Gathered, Sent
 from shared.domain.claims import Record
 from shared.domain.commands import Action, Alert, Execution, Hold, Risk
 from shared.domain.events import Event, Message, Outgoing, Received, trace_id
+from shared.domain.spending import Controls, Spent
 from shared.ports.ledger import ActionClaim, Appeal, AppealAnswer, Ending, ReleasedAction
-from shared.ports.record import DeadLetter, Emitted
+from shared.ports.record import DeadLetter, Emitted, PayerDay
 from shared.runtime.errors import PoisonError, TransientError
 
 if TYPE_CHECKING:
@@ -101,10 +102,36 @@ class PostgresEventTransaction:
         """Return the customer's active rule documents."""
         return decisions.rules(self._connection, self._customer_id)
 
+    def controls(self) -> Controls:
+        """Return what stops the customer's rules."""
+        return spending.controls(self._connection, self._customer_id)
+
+    def spent(self, scope: str, *, since: date) -> Sequence[Spent]:
+        """Return what rules did within a scope from a day on."""
+        return self._gathered.spending.spent(scope, since=since)
+
+    def spend(self, scope: str, *, on: date, amount_cents: int) -> None:
+        """Note that a rule acted once more within a scope."""
+        self._gathered.spending.spend(scope, on=on, amount_cents=amount_cents)
+
     def denials_in_a_row(self, *, payer_key: str, claim_id: UUID) -> int | None:
         """Return the denials in a row up to and with this claim."""
         return decisions.denials_in_a_row(
             self._connection, self._customer_id, payer_key=payer_key, claim_id=claim_id
+        )
+
+    def payer_days(self, *, payer_key: str, since: date) -> Sequence[PayerDay]:
+        """Return what the payer decided on each day from `since` on."""
+        return payer_windows.days(self._connection, self._customer_id, payer_key=payer_key, since=since)
+
+    def last_payment_on(self, *, payer_key: str) -> date | None:
+        """Return the last day on which the payer paid anything."""
+        return payer_windows.last_payment_on(self._connection, self._customer_id, payer_key=payer_key)
+
+    def denied_cents(self, *, payer_key: str, since: date) -> int:
+        """Return what was charged for claims that the payer denied since a day."""
+        return payer_windows.denied_cents(
+            self._connection, self._customer_id, payer_key=payer_key, since=since
         )
 
     def contracted_cents(self, *, payer_key: str, procedures: Sequence[str], on: date) -> Mapping[str, int]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.rules.engine import Evaluation, RuleEngine
+from shared.rules.engine import Evaluation, RuleEngine, Verdict
 from shared.rules.evaluator import PlainEngine, RuleSet, evaluate
 from shared.rules.facts import EventFacts, catalogue
 from shared.rules.holds import holds
@@ -240,12 +240,14 @@ class Counter:
 
     def __init__(self, left: int) -> None:
         self.left = left
-        self.asked: list[tuple[str, int | None]] = []
+        self.asked: list[tuple[str, int | None, bool]] = []
 
-    def covers(self, rule: Rule, amount_cents: int | None) -> bool:
-        self.asked.append((rule.id, amount_cents))
+    def verdict(self, rule: Rule, amount_cents: int | None, *, acts: bool) -> Verdict:
+        self.asked.append((rule.id, amount_cents, acts))
+        if not rule.limits.windows:
+            return Verdict()
         self.left -= 1
-        return self.left >= 0
+        return Verdict("windows" if self.left < 0 else "")
 
 
 def test_a_window_is_counted_by_the_allowance_and_closed_without_one() -> None:
@@ -258,8 +260,15 @@ def test_a_window_is_counted_by_the_allowance_and_closed_without_one() -> None:
 
     assert outcomes(counter) == ["fired", "fired"]
     assert outcomes(counter) == ["fired", "escalated"]
-    assert counter.asked == [("r", 60_000)] * 2
+    assert counter.asked == [("free", 60_000, True), ("r", 60_000, True)] * 2
     assert outcomes(None) == ["fired", "escalated"]
+
+
+def test_a_rule_that_only_shows_what_it_would_do_does_not_act_on_the_allowance() -> None:
+    counter = Counter(1)
+    quiet = rule("r", mode="shadow")
+    evaluate([quiet], DENIED, EventFacts(DENIAL, ON), ON, allowance=counter)
+    assert counter.asked == [("r", 60_000, False)]
 
 
 # Lazy facts

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.spending import Window
 from shared.rules.conditions import MAX_DEPTH
 from shared.rules.language import parse_rule
-from shared.rules.model import Action, All, AnyOf, Example, Limits, Not, Predicate, Source, Window
+from shared.rules.model import Action, All, AnyOf, Example, Limits, Not, Predicate, Source
 from shared.runtime.errors import PoisonError
 
 DOCUMENT: dict[str, object] = {
@@ -78,7 +79,12 @@ def test_a_document_is_read_whole() -> None:
 
 def test_what_a_document_leaves_out_has_its_default() -> None:
     rule = parse_rule(MINIMAL)
-    assert (rule.priority, rule.stop, rule.on_error, rule.limits) == (0, False, "escalate", Limits())
+    assert (rule.priority, rule.stop, rule.on_error, rule.limits) == (
+        0,
+        False,
+        "escalate",
+        Limits(amount_fact="denial.amount_cents"),
+    )
     assert (rule.effective_from, rule.effective_until, rule.source, rule.examples) == (None, None, None, ())
     assert parse_rule({**MINIMAL, "description": None, "limits": None}) == rule
 
