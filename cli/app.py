@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from cli import connections, dead_letters, rules, send, serve, trace
 from cli.demo.command import demo
+from cli.migrate import migrate
 from cli.output import Failure, tell
 from shared.runtime.errors import UpstreamError
 
@@ -43,6 +44,7 @@ app.command("demo")(demo)
 app.command("serve")(serve.serve)
 app.command("send")(send.send)
 app.command("trace")(trace.trace)
+app.command("migrate")(migrate)
 app.add_typer(connections.app, name="connections")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(rules.app, name="rules")

@@ -60,7 +60,9 @@ class Workspace:
         """The record's connections, as the role that sees every customer."""
         from shared.adapters.postgres.engine import build_engine
 
-        settings = replace(self.settings, database_user="upstream_operator", pool_size=2)
+        # On Google Cloud an engineer logs in as themselves, a member of that role.
+        user = self.settings.database_user if self.settings.runtime == "gcp" else "upstream_operator"
+        settings = replace(self.settings, database_user=user, pool_size=2)
         return build_engine(settings, user=settings.database_user, database=settings.database_name)
 
     @cached_property

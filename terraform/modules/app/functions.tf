@@ -13,10 +13,10 @@ locals {
       memory = "512Mi", cpu = "1", timeout_s = 60, concurrency = 80, pool = 0, max_instances = 20
     }
     process_webhook = {
-      memory = "1Gi", cpu = "1", timeout_s = 60, concurrency = 32, pool = 4, max_instances = 5
+      memory = "1Gi", cpu = "1", timeout_s = 60, concurrency = 64, pool = 4, max_instances = 5
     }
     apply_rules = {
-      memory = "512Mi", cpu = "1", timeout_s = 60, concurrency = 32, pool = 4, max_instances = 5
+      memory = "512Mi", cpu = "1", timeout_s = 60, concurrency = 64, pool = 4, max_instances = 5
     }
     notify = {
       memory = "512Mi", cpu = "1", timeout_s = 120, concurrency = 8, pool = 4, max_instances = 3
