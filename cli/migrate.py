@@ -16,11 +16,15 @@ def migrate(
     ] = "",
     app_login: Annotated[
         list[str] | None,
-        typer.Option(help="A function's log-in: a member of upstream_app, and so bound by its policies."),
+        typer.Option(help="A subscriber's: a member of upstream_app, bound to a customer at a time."),
+    ] = None,
+    scheduler_login: Annotated[
+        list[str] | None,
+        typer.Option(help="A job's: a member of upstream_scheduler, who lists customers and no more."),
     ] = None,
     operator_login: Annotated[
         list[str] | None,
-        typer.Option(help="An engineer's log-in: a member of upstream_operator, who sees every customer."),
+        typer.Option(help="An engineer's: a member of upstream_operator, who sees every customer."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -32,6 +36,11 @@ def migrate(
     from shared.adapters.postgres.migrate import admit, head, migrate
     from shared.runtime.settings import from_environment
 
+    members = {
+        "upstream_app": app_login,
+        "upstream_scheduler": scheduler_login,
+        "upstream_operator": operator_login,
+    }
     settings = from_environment()
     if not settings.database:
         raise Failure("UPSTREAM_DATABASE names no database; the local one is migrated when it starts")
@@ -43,10 +52,7 @@ def migrate(
     )
     try:
         migrate(engine)
-        changes = {
-            role: admit(engine, role=role, logins=logins or [])
-            for role, logins in (("upstream_app", app_login), ("upstream_operator", operator_login))
-        }
+        changes = {role: admit(engine, role=role, logins=logins or []) for role, logins in members.items()}
         revision = head(engine)
     finally:
         engine.dispose()

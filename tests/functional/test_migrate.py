@@ -20,14 +20,17 @@ from shared.runtime.settings import Settings, to_environment
 
 MIGRATOR = "migrator@project.iam"
 FUNCTION = "process-webhook@project.iam"
+JOB = "build-risk-baselines@project.iam"
 ENGINEER = "engineer@example.org"
 ROLES = f"""
 CREATE ROLE cloudsqlsuperuser NOLOGIN CREATEROLE CREATEDB;
 CREATE ROLE "{MIGRATOR}" LOGIN;
 CREATE ROLE "{FUNCTION}" LOGIN;
+CREATE ROLE "{JOB}" LOGIN;
 CREATE ROLE "{ENGINEER}" LOGIN;
 GRANT cloudsqlsuperuser TO "{MIGRATOR}";
 """
+LOGINS = ("--app-login", FUNCTION, "--scheduler-login", JOB, "--operator-login", ENGINEER)
 CUSTOMERS = text("SELECT id FROM customers WHERE name <> 'Unattributed'")
 
 
@@ -61,11 +64,15 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudSql]:
 
 
 def test_functions_are_bound_by_policies_and_engineers_see_all(cloud: CloudSql) -> None:
-    told = cloud.migrate("--app-login", FUNCTION, "--operator-login", ENGINEER)
-    assert told["members"]["upstream_app"]["added"] == [FUNCTION]
-    assert told["members"]["upstream_operator"]["added"] == [ENGINEER]
+    told = cloud.migrate(*LOGINS)
+    added = {role: change["added"] for role, change in told["members"].items()}
+    assert added == {
+        "upstream_app": [FUNCTION],
+        "upstream_scheduler": [JOB],
+        "upstream_operator": [ENGINEER],
+    }
     ours, theirs = uuid4(), uuid4()
-    engineer, function = cloud.engine(ENGINEER), cloud.engine(FUNCTION)
+    engineer, function, job = cloud.engine(ENGINEER), cloud.engine(FUNCTION), cloud.engine(JOB)
     with engineer.begin() as connection:
         for customer in (ours, theirs):
             connection.execute(text("INSERT INTO customers (id, name) VALUES (:id, 'x')"), {"id": customer})
@@ -75,20 +82,23 @@ def test_functions_are_bound_by_policies_and_engineers_see_all(cloud: CloudSql) 
     for forbidden in ("CREATE TABLE mine (id int)", "DROP TABLE claims", "SET ROLE cloudsqlsuperuser"):
         with pytest.raises(DBAPIError, match="42501"), function.begin() as connection:
             connection.exec_driver_sql(forbidden)
-    engineer.dispose()
-    function.dispose()
+    with job.begin() as connection:
+        assert {ours, theirs} <= set(connection.execute(text("SELECT id FROM customers")).scalars())
+    with pytest.raises(DBAPIError, match="42501"), job.begin() as connection:
+        connection.exec_driver_sql("SELECT * FROM claims")
+    for engine in (engineer, function, job):
+        engine.dispose()
 
 
 def test_a_second_run_changes_nothing(cloud: CloudSql) -> None:
-    words = ("--app-login", FUNCTION, "--operator-login", ENGINEER)
-    first, second = cloud.migrate(*words), cloud.migrate(*words)
+    first, second = cloud.migrate(*LOGINS), cloud.migrate(*LOGINS)
     assert second["revision"] == first["revision"]
     assert all(change == {"added": [], "removed": []} for change in second["members"].values())
 
 
 def test_an_engineer_who_is_no_longer_named_is_let_in_no_more(cloud: CloudSql) -> None:
-    cloud.migrate("--app-login", FUNCTION, "--operator-login", ENGINEER)
-    told = cloud.migrate("--app-login", FUNCTION)
+    cloud.migrate(*LOGINS)
+    told = cloud.migrate(*LOGINS[:-2])
     assert told["members"]["upstream_operator"]["removed"] == [ENGINEER]
     engine = cloud.engine(ENGINEER)
     with pytest.raises(DBAPIError, match="42501"), engine.begin() as connection:

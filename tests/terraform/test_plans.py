@@ -117,6 +117,31 @@ def test_jobs_are_fired_as_schemas_declare_by_identities_of_their_own(plan: "Pla
         assert job["retry_config"][0]["retry_count"] == 5
 
 
+def test_a_job_knows_whom_to_expect(plan: "Plan") -> None:
+    """What the scheduler's token will say, and what the function asks it to say."""
+    functions = {
+        f.values["name"]: f.values["service_config"][0]["environment_variables"]
+        for f in plan.of("google_cloudfunctions2_function")
+    }
+    for job in plan.of("google_cloud_scheduler_job"):
+        (target,) = job.values["http_target"]
+        (token,) = target["oidc_token"]
+        environment = functions[job.values["name"]]
+        assert environment["UPSTREAM_SCHEDULER_EMAIL"] == token["service_account_email"]
+        assert environment["UPSTREAM_SCHEDULER_AUDIENCE"] == token["audience"] == target["uri"]
+
+
+def test_what_is_deployed_is_what_main_exports(plan: "Plan") -> None:
+    exported = set(re.findall(r'^    "(\w+)",$', (ROOT / "main.py").read_text(), re.MULTILINE)) | {
+        "execute_action"
+    }
+    functions = {
+        f.values["build_config"][0]["entry_point"] for f in plan.of("google_cloudfunctions2_function")
+    }
+    workers = {s.values["name"].replace("-", "_") for s in plan.of("google_cloud_run_v2_service")}
+    assert functions | workers == exported
+
+
 def test_nobody_but_payers_gets_in_without_an_identity(plan: "Plan") -> None:
     public = [
         r for r in plan.resources if "allUsers" in json.dumps(r.values) or "allAuth" in json.dumps(r.values)

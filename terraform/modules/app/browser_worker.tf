@@ -130,7 +130,12 @@ resource "google_cloud_run_v2_job" "migrate" {
         command = ["upstream"]
         args = concat(
           ["migrate", "--owner-role", "cloudsqlsuperuser"],
-          flatten([for name in local.database_functions : ["--app-login", local.database_settings[name].UPSTREAM_DATABASE_USER]]),
+          flatten([
+            for name in local.database_functions : [
+              contains(local.scheduled, name) ? "--scheduler-login" : "--app-login",
+              local.database_settings[name].UPSTREAM_DATABASE_USER,
+            ]
+          ]),
           flatten([for email in var.operators : ["--operator-login", email]]),
         )
 

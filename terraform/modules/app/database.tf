@@ -180,7 +180,8 @@ resource "google_sql_database" "this" {
   }
 }
 
-# Each function logs in as itself and is made a member of upstream_app by the migration job: row-level security binds it.
+# Each function logs in as itself. The migration job makes it a member of upstream_app, which row-level security binds to
+# one customer at a time, or a scheduled one of upstream_scheduler, which lists customers.
 resource "google_sql_user" "function" {
   for_each = toset(local.database_functions)
 

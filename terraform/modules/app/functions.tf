@@ -69,6 +69,12 @@ locals {
     )
   }
 
+  # Cloud Run's addresses can be told in advance: a function can so be given its own, as the audience of its callers.
+  uris = {
+    for name in keys(local.deployed) :
+    name => "https://${replace(name, "_", "-")}-${var.project_number}.${local.serving_region}.run.app"
+  }
+
   settings = {
     UPSTREAM_RUNTIME       = "gcp"
     UPSTREAM_PROJECT       = var.project_id
@@ -82,6 +88,13 @@ locals {
     for name, one in local.deployed : name => one.pool == 0 ? {} : {
       UPSTREAM_DATABASE_USER = trimsuffix(local.emails["function:${name}"], ".gserviceaccount.com")
       UPSTREAM_POOL_SIZE     = tostring(one.pool)
+    }
+  }
+  # A job checks for itself that the scheduler fires it.
+  schedule_settings = {
+    for name in local.scheduled : name => {
+      UPSTREAM_SCHEDULER_AUDIENCE = local.uris[name]
+      UPSTREAM_SCHEDULER_EMAIL    = local.emails["schedule:${name}"]
     }
   }
   smtp_settings = var.smtp == null ? {} : {
@@ -124,6 +137,7 @@ module "function" {
     local.database_settings[each.value.name],
     local.functions[each.value.name].pool == 0 ? {} : { UPSTREAM_DATABASE = local.database_instances[each.value.region] },
     each.value.name == "notify" ? local.smtp_settings : {},
+    lookup(local.schedule_settings, each.value.name, {}),
   )
   secret_environment = var.sentry ? { SENTRY_DSN = "sentry-dsn" } : {}
   subnetwork = local.functions[each.value.name].pool == 0 ? null : {

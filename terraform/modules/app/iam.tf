@@ -28,7 +28,7 @@ locals {
       evidence  = false
     }
     execute_action = {
-      publishes = ["domain-events", "notifications", "dead-letters"]
+      publishes = ["domain-events", "portal-actions", "notifications", "dead-letters"]
       secrets   = []
       prefixes  = []
       suffixes  = ["-portal-credentials"]
@@ -44,7 +44,7 @@ locals {
       evidence  = false
     }
     run_job_task = {
-      publishes = ["domain-events", "notifications", "dead-letters"]
+      publishes = ["job-tasks", "domain-events", "dead-letters"]
       secrets   = []
       prefixes  = []
       suffixes  = []

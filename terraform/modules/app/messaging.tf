@@ -13,16 +13,6 @@ locals {
     for name, topic in local.subscriptions : name => merge(var.topics.subscriptions[name], { topic = topic })
   }
   dead_lettered = { for name, one in local.pushed : name => one if one.dead_letter_topic != null }
-
-  # The address to push to, in the region that serves.
-  function_uris = {
-    for name in keys(local.functions) : name => module.function[
-      local.serving_region == var.region ? name : "${name}@${local.serving_region}"
-    ].uri
-  }
-  uris = merge(local.function_uris, {
-    execute_action = google_cloud_run_v2_service.execute_action[local.serving_region].uri
-  })
 }
 
 resource "google_pubsub_topic" "this" {
@@ -84,7 +74,11 @@ resource "google_pubsub_subscription" "push" {
     }
   }
 
-  depends_on = [google_service_account_iam_member.pubsub_mints_tokens]
+  depends_on = [
+    google_service_account_iam_member.pubsub_mints_tokens,
+    module.function,
+    google_cloud_run_v2_service.execute_action,
+  ]
 }
 
 # A rotation that is due is a message here, and an alert (monitoring.tf). Kept for whoever wants to automate it.
@@ -132,4 +126,6 @@ resource "google_cloud_scheduler_job" "this" {
       audience              = local.uris[each.value]
     }
   }
+
+  depends_on = [module.function]
 }

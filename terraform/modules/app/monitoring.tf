@@ -144,7 +144,7 @@ locals {
       title    = "${name} did not finish in its window"
       runbook  = "13-a-job-did-not-finish"
       severity = "ERROR"
-      filter   = "${local.user_metric["upstream_job_runs_total"]} AND metric.labels.job=\"${name}\" AND metric.labels.result=\"succeeded\""
+      filter   = "${local.user_metric["upstream_job_runs_total"]} AND metric.labels.job=\"${name}\" AND metric.labels.result=\"finished\""
       aligner  = "ALIGN_SUM", reducer = "REDUCE_SUM", group_by = []
       period_s = var.schedules.schedules[name].every_s + var.schedules.schedules[name].finishes_within_s
       above    = null, below = 1, for_s = 0, denominator = null
