@@ -1,7 +1,7 @@
 """What is said between a claim's submission and its payment, and of authorizations asked for: one statement a table.
 
 Rows are statements and never change, but for a request, which is its latest wording and the latest answer to it. So
-any order and repetition ends alike; the views of migration 0005 join statements to claims when they are read.
+any order and repetition ends alike; the views of migration 0006 join statements to claims when they are read.
 """
 
 from collections.abc import Mapping, Sequence

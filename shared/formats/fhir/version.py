@@ -1,7 +1,7 @@
 """Which resource a document is, and which version of it. Pure: no I/O.
 
 A payer's server updates a resource in place: the same id, a newer `meta`. Two documents without one cannot be told to
-be two versions of one decision, and then they are two (docs/adr/0012).
+be two versions of one decision, and then they are two (docs/adr/0016).
 Source: FHIR R4, Resource.id, Resource.meta (versionId, lastUpdated).
 """
 
