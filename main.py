@@ -4,6 +4,7 @@ from functions.schedules.build_risk_baselines import build_risk_baselines
 from functions.schedules.check_expiring_authorizations import check_expiring_authorizations
 from functions.schedules.detect_behavioral_changes import detect_behavioral_changes
 from functions.subscribers.apply_rules import apply_rules
+from functions.subscribers.execute_action import execute_action
 from functions.subscribers.notify import notify
 from functions.subscribers.process_webhook import process_webhook
 from functions.subscribers.record_dead_letter import record_dead_letter
@@ -15,6 +16,7 @@ __all__ = [
     "build_risk_baselines",
     "check_expiring_authorizations",
     "detect_behavioral_changes",
+    "execute_action",
     "notify",
     "process_webhook",
     "receive_webhook",

@@ -31,13 +31,18 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"dollars": dollars, "day": _day, "codes": _codes}
+    environment.filters |= {"dollars": dollars, "day": _day, "short": _short, "codes": _codes}
     return environment
 
 
 def _day(value: date | None) -> str:
     """Return a day as American letters write it: November 7, 2026."""
     return "not stated" if value is None else f"{value:%B} {value.day}, {value.year}"
+
+
+def _short(value: date | None) -> str:
+    """Return a day as tables write it: 11/07/2026."""
+    return "not stated" if value is None else f"{value:%m/%d/%Y}"
 
 
 def _codes(values: tuple[str, ...]) -> str:
