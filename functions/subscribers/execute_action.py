@@ -12,13 +12,12 @@ from shared.runtime.consumer import consume
 
 @functions_framework.aio.http
 async def execute_action(request: Request) -> Response:
-    """Acknowledge once the action has its result, or waits for its time where nothing is lost."""
-    return await consume(
-        request, _handle, consumer="execute_action", desk=app().portal_desk, checks=app().checks()
-    )
+    """Acknowledge once the action has its result, or waits where nothing is lost."""
+    return await consume(request, _handle, consumer="execute_action", desk=app(), checks=app().checks)
 
 
-def _handle(received: Received) -> Emitted:
+async def _handle(received: Received) -> Emitted:
     from shared.handlers.execute_action import execute_action as handler
 
-    return handler(received, worker=app().worker)
+    part = app()
+    return await part.in_portal_thread(lambda: handler(received, worker=part.worker))

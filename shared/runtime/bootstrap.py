@@ -5,7 +5,11 @@ import contextvars
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+from uuid import uuid4
+
+import orjson
 
 from shared.ports.clock import Clock, system_clock
 from shared.runtime import log
@@ -22,10 +26,12 @@ if TYPE_CHECKING:
     from shared.adapters.notifiers.reach import Reach
     from shared.adapters.postgres.engine import Engine
     from shared.handlers.accept_webhook import Ingress, SecretKey
+    from shared.handlers.portal_visit import Worker
     from shared.handlers.rule_book import RuleBook
     from shared.portals.browser import BrowserHost
     from shared.ports.callers import CallerVerifier
     from shared.ports.connections import Connection, ConnectionRegistry
+    from shared.ports.evidence import EvidenceStore
     from shared.ports.idempotency import IdempotencyStore
     from shared.ports.jobs import JobRuns
     from shared.ports.notification_log import NotificationLog
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+MANNERS: Final = Path(__file__).parents[2] / "schemas" / "portals" / "manners.json"
 
 
 class App:
@@ -226,11 +233,12 @@ class App:
     @cached_property
     def portals(self) -> "Portals":
         """Payers' portals."""
-        from shared.adapters.memory_codes import InMemoryCodeWindows
+        from shared.adapters.postgres.code_windows import PostgresCodeWindows
         from shared.portals.portals import BrowserPortals
 
+        windows = PostgresCodeWindows(self.engine)
         return BrowserPortals(
-            self.browser, clock=self.clock, windows=InMemoryCodeWindows(), sites=self.settings.portal_sites
+            self.browser, clock=self.clock, windows=windows, sites=self.settings.portal_sites
         )
 
     @cached_property
@@ -239,6 +247,51 @@ class App:
         from shared.portals.pdf import ChromiumPdfPrinter
 
         return ChromiumPdfPrinter(self.browser)
+
+    @cached_property
+    def evidence(self) -> "EvidenceStore":
+        """What shows that actions were done."""
+        if self.settings.runtime == "gcp":
+            from shared.adapters.evidence_bucket import BucketEvidenceStore
+
+            return BucketEvidenceStore(self.settings.evidence_bucket, project_id=self.settings.project_id)
+        from shared.adapters.evidence_files import FileEvidenceStore
+
+        return FileEvidenceStore(self.settings.home / "evidence")
+
+    @cached_property
+    def worker(self) -> "Worker":
+        """What `execute_action` needs."""
+        from shared.adapters.postgres.cases import PostgresCaseFiles
+        from shared.adapters.postgres.ledger import PostgresActionLedger
+        from shared.adapters.postgres.seats import PostgresSeats
+        from shared.domain.manners import parse_manners
+        from shared.handlers.portal_visit import Worker
+
+        return Worker(
+            record=self.record,
+            ledger=PostgresActionLedger(self.engine),
+            cases=PostgresCaseFiles(self.engine),
+            seats=PostgresSeats(self.engine),
+            portals=lambda: self.portals,
+            printer=self.pdf_printer,
+            evidence=self.evidence,
+            secrets=self.secret_store,
+            manners=parse_manners(orjson.loads(MANNERS.read_bytes())),
+            clock=self.clock,
+            new_token=uuid4,
+            lease_s=self.settings.action_lease_s,
+            retry_scale=self.settings.action_retry_scale,
+        )
+
+    @cached_property
+    def _portal_threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.settings.portal_sessions, thread_name_prefix="portal")
+
+    async def in_portal_thread(self, work: "Callable[[], T]") -> "T":
+        """Run a visit to a portal: it blocks for seconds, and must keep no other function's thread."""
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._portal_threads, context.run, work)
 
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:

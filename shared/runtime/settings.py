@@ -29,6 +29,8 @@ class Settings:
     chromium: its path; empty looks for one. portal_sites: where payers' portals are, with `{portal}` for each, instead
     of the sites that the flows name: for the simulator.
     scheduler_audience, scheduler_email: of the OIDC tokens that fire jobs in `gcp`. region: of their schedules.
+    portal_sessions: browser sessions at a time. evidence_bucket: in `gcp`; else files below home. action_lease_s,
+    action_retry_scale: as `shared/handlers/portal_visit.py` has them.
     """
 
     runtime: Runtime = "embedded"
@@ -52,6 +54,10 @@ class Settings:
     scheduler_audience: str = ""
     scheduler_email: str = ""
     region: str = ""
+    portal_sessions: int = 4
+    evidence_bucket: str = ""
+    action_lease_s: float = 120.0
+    action_retry_scale: float = 1.0
     log_level: str = "info"
 
 
@@ -84,6 +90,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         scheduler_audience=environ.get("UPSTREAM_SCHEDULER_AUDIENCE", default.scheduler_audience),
         scheduler_email=environ.get("UPSTREAM_SCHEDULER_EMAIL", default.scheduler_email),
         region=environ.get("UPSTREAM_REGION", default.region),
+        portal_sessions=int(environ.get("UPSTREAM_PORTAL_SESSIONS", default.portal_sessions)),
+        evidence_bucket=environ.get("UPSTREAM_EVIDENCE_BUCKET", default.evidence_bucket),
+        action_lease_s=float(environ.get("UPSTREAM_ACTION_LEASE_S", default.action_lease_s)),
+        action_retry_scale=float(environ.get("UPSTREAM_ACTION_RETRY_SCALE", default.action_retry_scale)),
         log_level=environ.get("UPSTREAM_LOG_LEVEL", default.log_level),
     )
 
@@ -119,5 +129,9 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "UPSTREAM_SCHEDULER_AUDIENCE": settings.scheduler_audience,
         "UPSTREAM_SCHEDULER_EMAIL": settings.scheduler_email,
         "UPSTREAM_REGION": settings.region,
+        "UPSTREAM_PORTAL_SESSIONS": str(settings.portal_sessions),
+        "UPSTREAM_EVIDENCE_BUCKET": settings.evidence_bucket,
+        "UPSTREAM_ACTION_LEASE_S": str(settings.action_lease_s),
+        "UPSTREAM_ACTION_RETRY_SCALE": str(settings.action_retry_scale),
         "UPSTREAM_LOG_LEVEL": settings.log_level,
     }
