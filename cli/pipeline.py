@@ -21,7 +21,10 @@ LOG_FILE: Final = "functions.log"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to start. port: 0 picks a free one. retry_scale: shortens the declared back-off."""
+    """What to start. port: 0 picks a free one. retry_scale: shortens the declared back-off.
+
+    portal_sites, chromium: as the settings have them; empty leaves the environment's.
+    """
 
     home: Path
     runtime: Literal["embedded", "emulators"] = "embedded"
@@ -29,6 +32,8 @@ class Wanted:
     hosts: int = 2
     faults: Faults | None = None
     retry_scale: float = 1.0
+    portal_sites: str = ""
+    chromium: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,8 @@ def _runtime_class(wanted: Wanted) -> type[LocalRuntime]:
 def _settings(wanted: Wanted, sinks: Sinks) -> Settings:
     """Return the environment's settings for this folder; mail goes to the sink unless they name a relay."""
     settings = replace(from_environment(), home=wanted.home.absolute(), runtime=wanted.runtime)
+    if wanted.portal_sites:
+        settings = replace(settings, portal_sites=wanted.portal_sites, chromium=wanted.chromium)
     if "UPSTREAM_SMTP_HOST" in os.environ:
         return settings
     return replace(settings, smtp_host="127.0.0.1", smtp_port=sinks.smtp_port)

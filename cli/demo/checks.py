@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from cli.demo.found import Found
+from cli.demo.portal_scene import DELIVERIES, EVENTS, SUBMISSIONS
 from cli.demo.posting import Reply
 from cli.demo.sample_files import Counts
 from cli.seed import SAMPLES_CUSTOMER
@@ -20,7 +21,8 @@ UNDERPAID_BY_CENTS: Final = 2_500  # underpayment-against-contract
 STREAK: Final = 3  # three-denials-in-a-row
 TELLING: Final = ("denial-over-amount", "three-denials-in-a-row", "risky-claim-hold")
 PAID: Final = ("paid", "partially_paid")
-FOLLOW_UPS: Final = ("notification.requested", "action.requested")
+OUTCOMES: Final = ("action.succeeded", "action.failed", "action.escalated")
+FOLLOW_UPS: Final = ("notification.requested", "action.requested", *OUTCOMES)
 KINDS: Final[tuple[ChannelKind, ...]] = ("email", "slack", "webhook")
 
 
@@ -45,22 +47,37 @@ def checks(
     replies: Sequence[Reply],
     found: Found,
     taken: Mapping[ChannelKind, int],
+    *,
+    portals: bool,
 ) -> list[Check]:
-    """Return every comparison. taken: notifications that arrived, by kind of channel."""
+    """Return every comparison.
+
+    taken: notifications that arrived, by kind of channel. portals: their scene was played.
+    """
+    scene = EVENTS if portals else 0
+    outcomes = sum(found.sum("events", event_type=kind) for kind in OUTCOMES)
     return [
-        *_replies(manifest, files, replies),
+        *_replies(manifest, files, replies, DELIVERIES if portals else 0),
         *(check for name, totals in manifest.practices.items() for check in _practice(name, totals, found)),
         *_samples(files, found),
         *_rules(manifest, found),
         *_notifications(found, taken),
-        Check("events decided", _events(manifest.total) + files.events, found.decided),
+        Check("events decided", _events(manifest.total) + files.events + scene + outcomes, found.decided),
         Check("dead letters", manifest.dead_letters + files.unreadable, len(found.facts["dead_letters"])),
     ]
 
 
-def _replies(manifest: Manifest, files: Counts, replies: Sequence[Reply]) -> Iterator[Check]:
+def portal_checks(found: Found, submissions: int, *, portals: bool) -> Iterator[Check]:
+    """Compare what the portals hold with what was asked of them: each submission once, and each under its number."""
+    if portals:
+        confirmed = {row["reference"] for row in found.facts["portals"] if row["state"] == "settled"}
+        yield Check("submissions that the portals hold", SUBMISSIONS, submissions)
+        yield Check("submissions with a confirmation number", SUBMISSIONS, len(confirmed - {""}))
+
+
+def _replies(manifest: Manifest, files: Counts, replies: Sequence[Reply], scene: int) -> Iterator[Check]:
     codes = Counter(reply.code for reply in replies)
-    expected = Counter(dict(manifest.replies)) + Counter(accepted=files.files)
+    expected = Counter(dict(manifest.replies)) + Counter(accepted=files.files + scene)
     for code in sorted(codes.keys() | expected.keys()):
         yield Check(f"replies: {code}", expected[code], codes[code])
 
@@ -133,6 +150,7 @@ def _rules(manifest: Manifest, found: Found) -> Iterator[Check]:
 def _notifications(found: Found, taken: Mapping[ChannelKind, int]) -> Iterator[Check]:
     """Compare what was asked for, recorded as delivered, and received, with how often a rule that tells fired."""
     told = sum(found.sum("rules", rule_id=rule_id, decision="fired") for rule_id in TELLING)
+    told += sum(found.sum("events", event_type=kind) for kind in OUTCOMES[1:])  # a person is told of each
     yield Check("notifications requested", told, found.sum("events", event_type="notification.requested"))
     for kind in KINDS:
         delivered = found.sum("notifications", kind=kind, outcome="delivered")

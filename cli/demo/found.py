@@ -40,6 +40,12 @@ FROM notifications n JOIN customers c ON c.id = n.customer_id
 CROSS JOIN LATERAL jsonb_array_elements(c.channels) AS channel
 WHERE channel ->> 'id' = n.channel_id GROUP BY 1, 2
 """
+PORTALS = """
+SELECT a.type, a.payer_key, a.state, a.code, a.reference, t.evidence ->> 'page.png' AS screenshot,
+    round(extract(epoch FROM t.ended_at - t.began_at)::numeric, 1) AS seconds
+FROM actions a JOIN action_attempts t ON t.action_id = a.id AND t.attempt = a.attempts
+WHERE a.type LIKE 'submit%' OR a.type LIKE 'check%' ORDER BY a.ended_at
+"""
 DEAD_LETTERS = "SELECT code, reason, consumer, attempts, event_id FROM dead_letters ORDER BY code, reason"
 
 HOPS = """
@@ -81,6 +87,7 @@ FACTS: Final = {
     "actions": ACTIONS,
     "alerts": ALERTS,
     "notifications": NOTIFICATIONS,
+    "portals": PORTALS,
     "dead_letters": DEAD_LETTERS,
     "hops": HOPS,
 }

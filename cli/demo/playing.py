@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from cli import pipeline
-from cli.demo.checks import checks
+from cli.demo.checks import checks, portal_checks
 from cli.demo.found import Found, find
+from cli.demo.portal_scene import Stage, play_scene, set_stage
 from cli.demo.posting import Poster, Reply
 from cli.demo.progress import shown
 from cli.demo.sample_files import sample_files
@@ -32,7 +33,10 @@ SETTLE_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.02
 RETRY_SCALE: Final = 0.01  # what fails for a moment comes again in a tenth of a second
 MARK: Final = "demo.json"
-UNSETTLED: Final = "SELECT count(*) FROM keys WHERE state = 'claimed'"
+UNSETTLED: Final = """
+SELECT (SELECT count(*) FROM messages WHERE subscription <> 'execute-action')
+    + (SELECT count(*) FROM keys WHERE state = 'claimed')
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +62,38 @@ async def play(wanted: Wanted) -> Story:
     month = sample_month(_first_day(datetime.now(UTC).date()), seed=wanted.seed, claims=wanted.claims)
     files, counts = sample_files(month.deliveries[0].at)
     tell(f"starting PostgreSQL, a broker and the functions in {wanted.home}")
-    options = pipeline.Wanted(wanted.home, hosts=wanted.hosts, retry_scale=RETRY_SCALE)
-    async with pipeline.started(options) as running:
+    async with set_stage() as stage, pipeline.started(_options(wanted, stage)) as running:
         workspace = Workspace(running.settings, None)
         try:
-            replies, posting_s = await _posted([*files, *month.deliveries], month, running, workspace)
+            replies, posting_s = await _posted([*files, *month.deliveries], month, running, workspace, stage)
             found = await asyncio.to_thread(find, workspace.engine)
+            submissions = stage.submissions()
         finally:
             workspace.close()
     return Story(
         days=f"{month.first_day} to {month.last_day}",
         replies=replies,
         found=found,
-        checks=checks(month.manifest, counts, replies, found, running.sinks.taken),
+        checks=[
+            *checks(
+                month.manifest, counts, replies, found, running.sinks.taken, portals=stage.site is not None
+            ),
+            *portal_checks(found, submissions, portals=stage.site is not None),
+        ],
+        no_portals=stage.missing,
         posting_s=posting_s,
         total_s=time.perf_counter() - began_s,
         try_next=_try_next(found, month, wanted.home),
+    )
+
+
+def _options(wanted: Wanted, stage: Stage) -> pipeline.Wanted:
+    return pipeline.Wanted(
+        wanted.home,
+        hosts=wanted.hosts,
+        retry_scale=RETRY_SCALE,
+        portal_sites=stage.sites,
+        chromium=stage.chromium,
     )
 
 
@@ -110,29 +130,38 @@ async def _posted(
     month: SampleMonth,
     running: pipeline.Pipeline,
     workspace: Workspace,
+    stage: Stage,
 ) -> tuple[list[Reply], float]:
-    """Return the replies, once all that follows from them is done with, and how long that took."""
+    """Return the replies, once all that follows from them is done with, and how long that took.
+
+    Portals take their seconds beside the month: only at the end is there a wait for them.
+    """
     senders = await asyncio.to_thread(set_up, workspace, month, running.sinks)
     began_s = time.perf_counter()
 
     async def settled() -> None:
-        await _settled(running, workspace)
+        await _settled(workspace)
 
     running.announce(ready=True)
     with shown(len(deliveries)) as posted:
-        replies = await Poster(running.runtime.url, senders, settled, posted).play(deliveries)
-    return replies, time.perf_counter() - began_s
+        month_s = Poster(running.runtime.url, senders, settled, posted).play(deliveries)
+        replies, scene = await asyncio.gather(month_s, play_scene(stage, running, workspace))
+    posting_s = time.perf_counter() - began_s
+    if not await running.runtime.drained(timeout_s=SETTLE_TIMEOUT_S, settle_s=POLL_S):
+        raise Failure(
+            f"portal actions took longer than {SETTLE_TIMEOUT_S:.0f} s; {pipeline.LOG_FILE} says why"
+        )
+    return [*replies, *scene], posting_s
 
 
-async def _settled(running: pipeline.Pipeline, workspace: Workspace) -> None:
-    """Return once no message is left and no delivery's key is still to be settled, which happens after its reply.
+async def _settled(workspace: Workspace) -> None:
+    """Return once no message but the portals' is left, and no key to be settled, which happens after the reply.
 
     Raises:
         Failure: that took too long.
     """
     deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
-    drained = await running.runtime.drained(timeout_s=SETTLE_TIMEOUT_S, settle_s=POLL_S)
-    while drained and time.monotonic() < deadline_s:
+    while time.monotonic() < deadline_s:
         if await asyncio.to_thread(_unsettled, workspace) == 0:
             return
         await asyncio.sleep(POLL_S)

@@ -23,7 +23,10 @@ HOPS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything there is to tell. seconds: posting, and all of it from start to stop of the pipeline."""
+    """Everything there is to tell. seconds: posting, and all of it from start to stop of the pipeline.
+
+    no_portals: why portal actions did not run; empty if they did.
+    """
 
     days: str
     replies: Sequence[Reply]
@@ -32,6 +35,7 @@ class Story:
     posting_s: float
     total_s: float
     try_next: Sequence[str]
+    no_portals: str = ""
 
     @property
     def kept(self) -> bool:
@@ -47,6 +51,8 @@ def as_json(story: Story) -> dict[str, Any]:
         "days": story.days,
         "deliveries": dict(Counter(reply.code for reply in story.replies)),
         **{name: rows for name, rows in found.facts.items() if name != "hops"},
+        "portal_actions_ran": not story.no_portals,
+        "no_portals": story.no_portals,
         "events_decided": found.decided,
         "latency_ms": {hop: {"n": n, "p50": p50, "p95": p95} for hop, n, p50, p95 in latencies(story)},
         "checks": [{**asdict(check), "kept": check.kept} for check in story.checks],
@@ -62,6 +68,7 @@ def show(story: Story) -> None:
     _show_claims(story.found)
     _show_rules(story.found)
     _show_work(story.found)
+    _show_portals(story)
     _show_dead_letters(story.found)
     _show_latencies(story)
     show_checks(story.checks)
@@ -146,8 +153,9 @@ def _show_work(found: Found) -> None:
         ("create_task", "open"): "tasks for a person",
         ("escalate", "open"): "a person has to look",
         ("hold_claim", "settled"): "claims held before they go out",
-        ("submit_appeal", "requested"): "appeals that wait: the portal worker is a later part",
-        ("submit_reauth_request", "requested"): "requests that wait: the portal worker is a later part",
+        ("submit_appeal", "open"): "appeals for a person: the practice gave no portal credentials",
+        ("submit_appeal", "settled"): "appeals filed in the payer's portal",
+        ("submit_reauth_request", "settled"): "renewals filed in the payer's portal",
         ("notify", "settled"): "notifications requested",
     }
     rows = [
@@ -160,6 +168,21 @@ def _show_work(found: Found) -> None:
         for row in found.facts["notifications"]
     ]
     _table("What followed", ["", "state", ">n", ""], rows)
+
+
+def _show_portals(story: Story) -> None:
+    if story.no_portals:
+        console().print(f"\nPortal actions did not run: {story.no_portals}", style="yellow")
+        return
+    rows = [
+        (
+            *(row["type"], row["payer_key"], row["state"], row["reference"] or row["code"], row["seconds"]),
+            row["screenshot"] or "-",
+        )
+        for row in story.found.facts["portals"]
+    ]
+    columns = ["action", "payer", "state", "confirmation", ">seconds", "screenshot, masked"]
+    _table("In payers' portals, by Chromium", columns, rows)
 
 
 _BY: Mapping[str, str] = {

@@ -18,11 +18,16 @@ from local.soak.payer import Payers, Progress, Sent
 from local.soak.state import EndState, read_state
 from local.soak.trouble import Done, Plan, drained, make_trouble
 from local.soak.world import Receiver, Senders, set_up, wanted_of
+from shared.adapters.postgres.action_desk import PostgresActionDesk
 from shared.adapters.postgres.engine import build_engine
+from shared.handlers.action_desk import publish_waiting, wake_actions
+from shared.ports.clock import system_clock
+from shared.runtime.bootstrap import App
 from shared.runtime.settings import Settings
 
 AT_ONCE: Final = 24
 DRAIN_TIMEOUT_S: Final = 300.0
+ACTION_LEASE_S: Final = 1.0  # a worker that was killed is given up soon
 RETRY_SCALE: Final = 0.02  # what fails comes again after 0.2 s, and not after ten
 SHARE: Final = 0.1
 BAD_DAY: Final = Faults(duplicate=SHARE, reorder=SHARE, drop_ack=SHARE)
@@ -68,7 +73,7 @@ async def play(home: Path, load: Load, *, disturbed: bool, hosts: int = 2) -> Ru
         receiver = await stack.enter_async_context(Receiver())
         runtime = await stack.enter_async_context(
             LocalRuntime(
-                Settings(home=home),
+                Settings(home=home, action_lease_s=ACTION_LEASE_S),
                 hosts=hosts,
                 retry_scale=RETRY_SCALE,
                 faults=replace(BAD_DAY, seed=load.seed) if disturbed else None,
@@ -82,9 +87,27 @@ async def play(home: Path, load: Load, *, disturbed: bool, hosts: int = 2) -> Ru
         )
         if not await drained(runtime, timeout_s=DRAIN_TIMEOUT_S):
             raise TimeoutError(f"messages were left after {DRAIN_TIMEOUT_S:.0f} s")
+        await _wake_actions(runtime)
         state = await asyncio.to_thread(_state, runtime)
     seconds = time.perf_counter() - began_s
     return Run(sent, state, receiver.once(), receiver.repeats, receiver.refused, done, seconds)
+
+
+async def _wake_actions(runtime: LocalRuntime) -> None:
+    """Do what the schedule does: send a message for every action whose worker was lost and whose message is spent."""
+    settings = replace(runtime.settings, pool_size=1)
+    engine = build_engine(settings, user="upstream_operator", database=settings.database_name)
+    app, desk = App(settings), PostgresActionDesk(engine)
+    try:
+        await asyncio.sleep(ACTION_LEASE_S)
+        while await asyncio.to_thread(lambda: wake_actions(desk=desk, now=system_clock())):
+            await publish_waiting(desk=desk, record=app.record, publisher=app.publisher)
+            if not await drained(runtime, timeout_s=DRAIN_TIMEOUT_S):
+                raise TimeoutError(f"actions were left after {DRAIN_TIMEOUT_S:.0f} s")
+    finally:
+        engine.dispose()
+        app.engine.dispose()
+        app.local_engine.dispose()
 
 
 def shuffled(deliveries: Sequence[SampleDelivery], random: Random) -> list[SampleDelivery]:

@@ -21,6 +21,7 @@ ORDER_BOUND: Final = ("three-denials-in-a-row", "risky-claim-hold")
 _BOUND: Final = "('three-denials-in-a-row', 'risky-claim-hold')"
 _FREE: Final = f"(rule_id IS NOT NULL AND rule_id NOT IN {_BOUND})"
 _UNTIMED: Final = "'created_at' - 'updated_at'"
+_WORK: Final = "'ended_at' - 'releases'"  # when an action was done, and how many messages that took
 
 # Each yields one JSON object a row; together they are the end state.
 STATE: Final[Mapping[str, str]] = {
@@ -59,7 +60,7 @@ STATE: Final[Mapping[str, str]] = {
     "executions": f"""
         SELECT to_jsonb(e) - {_UNTIMED} - 'execution_time_ms' - 'trace_id' FROM executions e WHERE {_FREE}
     """,
-    "actions": f"SELECT to_jsonb(a) - {_UNTIMED} FROM actions a WHERE {_FREE}",
+    "actions": f"SELECT to_jsonb(a) - {_UNTIMED} - {_WORK} FROM actions a WHERE {_FREE}",
     "alerts": f"SELECT to_jsonb(a) - {_UNTIMED} FROM alerts a WHERE {_FREE}",
     "messages that rules caused": f"""
         SELECT jsonb_build_object('id', o.id, 'topic', o.topic, 'data', encode(sha256(o.data), 'hex'))
@@ -84,7 +85,7 @@ IN_ORDER: Final[Mapping[str, str]] = {
     "executions of rules that look back": """
         SELECT to_jsonb(e) - 'created_at' - 'execution_time_ms' - 'trace_id' FROM executions e
     """,
-    "actions of rules that look back": f"SELECT to_jsonb(a) - {_UNTIMED} FROM actions a",
+    "actions of rules that look back": f"SELECT to_jsonb(a) - {_UNTIMED} - {_WORK} FROM actions a",
     "alerts of rules that look back": f"SELECT to_jsonb(a) - {_UNTIMED} FROM alerts a",
     "notifications of rules that look back": """
         SELECT jsonb_build_object('id', id, 'channel', channel_id, 'outcome', outcome, 'code', code) FROM notifications
