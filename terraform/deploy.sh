@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# Deploys this commit. Run by people the first time (`install`), by .github/workflows/deploy.yml from then on.
+#
+#   terraform/deploy.sh install ENV     everything, on an empty project: state, registry, record, image, migrations, the rest
+#   terraform/deploy.sh image ENV       build the image and push it; prints its digest
+#   terraform/deploy.sh migrate ENV     bring the record up to date: before the code that needs it
+#   terraform/deploy.sh apply ENV [ARG…]      apply; new revisions take no traffic yet
+#   terraform/deploy.sh canary ENV PERCENT    that share of traffic to the newest revisions
+#   terraform/deploy.sh promote ENV     all of it
+#   terraform/deploy.sh rollback ENV    all of it back to what served before
+#
+# ENV is dev or prod, with its terraform.tfvars; in a workflow TF_VAR_… say the same. Needs terraform, gcloud, docker, git.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+command=${1:?install, image, migrate, apply, canary, promote or rollback}
+environment=${2:?dev or prod}
+shift 2
+folder=terraform/environments/$environment
+[ -d "$folder" ] || { echo "no environment $environment" >&2; exit 2; }
+
+release=${RELEASE:-$(git rev-parse --short=12 HEAD)}
+archive=$PWD/build/upstream-$release.zip
+kept=build/serving-$environment-$release
+export TF_VAR_release=$release TF_VAR_source_archive=$archive TF_INPUT=0
+
+say() { echo "=== $*" >&2; }
+
+# A value of terraform.tfvars, or of the variable that a workflow sets instead.
+setting() {
+  local from_environment=TF_VAR_$1
+  if [ -n "${!from_environment:-}" ]; then
+    echo "${!from_environment}"
+  else
+    sed -nE "s/^$1 *= *\"(.*)\"$/\1/p" "$folder/terraform.tfvars"
+  fi
+}
+
+project=$(setting project_id)
+[ -n "$project" ] || { echo "project_id is not set: copy $folder/terraform.tfvars.example" >&2; exit 2; }
+
+tf() { terraform -chdir="$folder" "$@"; }
+
+init() {
+  tf init -reconfigure -backend-config="bucket=$project-terraform" >/dev/null
+}
+
+# What the functions import, and nothing else of the tree.
+pack() {
+  mkdir -p build
+  [ -f "$archive" ] || git archive --format=zip --output="$archive" HEAD main.py requirements.txt functions shared schemas
+}
+
+apply() {
+  pack
+  init
+  tf apply -auto-approve "$@" >&2
+}
+
+output() {
+  tf output -json app | python3 -c "import json, sys; value = json.load(sys.stdin)['$1']; print(*value if isinstance(value, list) else [value], sep='\n')"
+}
+
+install() {
+  say "state"
+  gcloud storage buckets describe "gs://$project-terraform" >/dev/null 2>&1 ||
+    gcloud storage buckets create "gs://$project-terraform" --project="$project" --location=us \
+      --uniform-bucket-level-access --public-access-prevention
+  gcloud storage buckets update "gs://$project-terraform" --versioning
+  say "what the rest stands on"
+  apply -target=module.app.google_project_service.this
+  for api in pubsub secretmanager sqladmin storage; do
+    # Service agents are made with the first use of a service; grants come before that.
+    gcloud beta services identity create --service="$api.googleapis.com" --project="$project" >/dev/null
+  done
+  gcloud storage service-agent --project="$project" >/dev/null
+  apply -target=module.app.google_artifact_registry_repository.images
+  image
+  migrate
+  say "all of it"
+  apply
+  promote
+}
+
+image() {
+  local name
+  say "image"
+  name=$(setting region)
+  name=${name:-us-central1}-docker.pkg.dev/$project/upstream/upstream:$release
+  gcloud auth configure-docker "${name%%/*}" --quiet >&2
+  docker build --pull --tag "$name" . >&2
+  docker push --quiet "$name" >&2
+  docker inspect --format='{{index .RepoDigests 0}}' "$name"
+}
+
+migrate() {
+  say "migrations"
+  apply -target=module.app.google_cloud_run_v2_job.migrate
+  gcloud run jobs execute migrate --wait --project="$project" --region="$(output serving_region)" >&2
+}
+
+# Of each service: what serves now. Kept, so that a rollback knows where to.
+serving() {
+  gcloud run services describe "$1" --project="$project" --region="$2" --format=json | python3 -c '
+import json, sys
+status = json.load(sys.stdin)["status"]
+newest = status["latestReadyRevisionName"]
+shares = {one.get("revisionName", newest): one.get("percent", 0) for one in status.get("traffic", [])}
+print(newest, max(shares, key=shares.__getitem__) if shares else newest)'
+}
+
+remember() {
+  local region service newest current
+  mkdir -p build
+  region=$(output serving_region)
+  : >"$kept"
+  for service in $(output services); do
+    read -r newest current < <(serving "$service" "$region")
+    echo "$service $region $newest $current" >>"$kept"
+  done
+}
+
+shift_traffic() {
+  gcloud run services update-traffic "$1" --project="$project" --region="$2" --to-revisions="$3" >/dev/null
+  say "$1: $3"
+}
+
+canary() {
+  local percent=${1:?percent} service region newest current
+  remember
+  while read -r service region newest current; do
+    # By name, never by LATEST: the next deployment's revision must not get traffic by itself.
+    if [ "$newest" = "$current" ]; then
+      shift_traffic "$service" "$region" "$newest=100"
+    else
+      shift_traffic "$service" "$region" "$newest=$percent,$current=$((100 - percent))"
+    fi
+  done <"$kept"
+}
+
+promote() {
+  local service region newest
+  [ -f "$kept" ] || remember
+  while read -r service region newest _; do
+    shift_traffic "$service" "$region" "$newest=100"
+  done <"$kept"
+}
+
+rollback() {
+  local service region current
+  [ -f "$kept" ] || { echo "nothing was shifted from here; see the runbook, 10" >&2; exit 1; }
+  while read -r service region _ current; do
+    shift_traffic "$service" "$region" "$current=100"
+  done <"$kept"
+  rm "$kept"
+}
+
+case $command in
+  install | image | migrate | apply | promote | rollback) "$command" "$@" ;;
+  canary) init && canary "$@" ;;
+  *) echo "no command $command" >&2; exit 2 ;;
+esac
