@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from cli.connections import path_of
 from cli.hints import EXAMPLE, command
@@ -9,6 +11,7 @@ from cli.output import console, show_json
 from cli.pipeline import LOG_FILE, Pipeline, Wanted, started
 from cli.seed import add_samples
 from cli.workspace import Workspace
+from local.scheduler import LocalScheduler
 from shared.ports.connections import Connection
 
 
@@ -26,9 +29,22 @@ async def run(wanted: Wanted, *, as_json: bool) -> None:
         say = _say_json if as_json else _say
         pipeline.announce(ready=True)
         say(wanted, pipeline, samples)
-        await told_to_stop.wait()
+        async with _kept(LocalScheduler(wanted.home.absolute(), pipeline.runtime.url)):
+            await told_to_stop.wait()
     if not as_json:
         console().print("Stopped. Nothing is left running.")
+
+
+@asynccontextmanager
+async def _kept(scheduler: LocalScheduler) -> AsyncIterator[None]:
+    """Fire jobs when they are due, until leaving."""
+    keeping = asyncio.create_task(scheduler.keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
 
 
 def _seeded(pipeline: Pipeline) -> Connection:

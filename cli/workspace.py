@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from shared.ports.connections import Connection
     from shared.ports.operators import Customer, OperatorDesk, SecretWriter
     from shared.ports.record import History
+    from shared.ports.run_history import RunHistory
+    from shared.ports.scheduler import Scheduler
     from shared.runtime.bootstrap import App
 
 RUNTIME_FILE: Final = "runtime.json"
@@ -78,6 +80,24 @@ class Workspace:
         from shared.adapters.postgres.history import PostgresHistory
 
         return PostgresHistory(self.engine)
+
+    @cached_property
+    def scheduler(self) -> "Scheduler":
+        """When jobs are due."""
+        if self.settings.runtime == "gcp":
+            from shared.adapters.google_scheduler import GoogleScheduler
+
+            return GoogleScheduler(project_id=self.settings.project_id, region=self.settings.region)
+        from local.scheduler import LocalScheduler
+
+        return LocalScheduler(self.settings.home, self.running.url if self.running else None)
+
+    @cached_property
+    def run_history(self) -> "RunHistory":
+        """What jobs' runs came to."""
+        from shared.adapters.postgres.jobs.history import PostgresRunHistory
+
+        return PostgresRunHistory(self.engine)
 
     @cached_property
     def secrets(self) -> "SecretWriter":

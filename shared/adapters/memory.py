@@ -16,9 +16,11 @@ from uuid import UUID
 from shared.adapters.key_rules import check_key
 from shared.adapters.message_rules import check_message
 from shared.domain.events import Message, Topic
+from shared.domain.jobs import JobName
 from shared.ports.clock import Clock
 from shared.ports.connections import Connection
 from shared.ports.idempotency import Claim, Settled
+from shared.ports.scheduler import ScheduledJob
 from shared.runtime.errors import PoisonError, TransientError, UpstreamError
 
 
@@ -160,3 +162,45 @@ class InMemorySecretStore:
     def add_version(self, name: str, value: str, *, keep: int = 2) -> None:
         """Put a new version first and keep that many in all."""
         self._secrets[name] = (value, *self._secrets.get(name, ()))[:keep]
+
+
+class InMemoryScheduler:
+    """Schedules that only remember."""
+
+    def __init__(self, next_at: Mapping[JobName, datetime], *, now: datetime) -> None:
+        """next_at: when each is due. now: when those are fired that are told to."""
+        self._next_at = next_at
+        self._now = now
+        self._paused: set[JobName] = set()
+        self.ran: list[JobName] = []
+
+    def jobs(self) -> list[ScheduledJob]:
+        """Return the schedules, by name."""
+        return [
+            ScheduledJob(
+                name=name,
+                cron="",
+                time_zone="Etc/UTC",
+                paused=name in self._paused,
+                next_at=None if name in self._paused else at,
+                last_at=self._now if name in self.ran else None,
+            )
+            for name, at in sorted(self._next_at.items())
+        ]
+
+    def pause(self, name: JobName) -> None:
+        """Fire the job no more until it is resumed."""
+        self._paused.add(self._known(name))
+
+    def resume(self, name: JobName) -> None:
+        """Fire the job when it is due again."""
+        self._paused.discard(self._known(name))
+
+    def run(self, name: JobName) -> None:
+        """Fire the job now."""
+        self.ran.append(self._known(name))
+
+    def _known(self, name: JobName) -> JobName:
+        if name not in self._next_at:
+            raise PoisonError("not_found", f"{name} has no schedule")
+        return name

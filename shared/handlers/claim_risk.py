@@ -22,14 +22,14 @@ def score_claim(claim: Json, transaction: EventTransaction, *, on: date) -> Risk
     """
     lines = [_line(line) for line in claim.get("lines", ())]
     payer = claim["payer_id"]
-    decided, denied = transaction.denial_counts(
+    rate = transaction.denial_rate(
         payer_key=payer,
         procedure=lines[0].procedure if lines else "",
         since=on - timedelta(days=BASELINE_DAYS),
     )
     return risk_score(
         RiskInputs(
-            denial_rate=denied / decided if decided else None,
+            denial_rate=rate,
             modifier_missing=missing_required_modifier(lines),
             denials_in_a_row=transaction.open_denial_streak(payer_key=payer),
             diagnosis_mismatch=diagnosis_mismatch(lines, _texts(claim.get("diagnoses"))),

@@ -141,8 +141,11 @@ class EventTransaction(Protocol):
         """Return the contracted amount by procedure, as of a date, for those that have one."""
         ...
 
-    def denial_counts(self, *, payer_key: str, procedure: str, since: date) -> tuple[int, int]:
-        """Return (decided, denied) claims of the payer and procedure since a day."""
+    def denial_rate(self, *, payer_key: str, procedure: str, since: date) -> float | None:
+        """Return how often the payer denies the procedure, from 0 to 1, by the customer's baselines.
+
+        Before their first build, from the claims decided since a day. None where there are none.
+        """
         ...
 
     def open_denial_streak(self, *, payer_key: str) -> int:

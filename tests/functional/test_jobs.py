@@ -12,6 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.adapters.embedded.callers import local_token
 from shared.adapters.embedded.secrets import FileSecretStore
+from shared.adapters.postgres import decisions
+from shared.adapters.postgres.record import tenant
 from shared.domain.events import Event, Received
 from shared.domain.ids import derive
 from shared.domain.jobs import NOBODY, JobName, Run, task_id, trace_of
@@ -271,6 +273,29 @@ def test_a_backfill_writes_the_past_as_it_would_have_been(pipeline: "Pipeline") 
         ("2026-11-18", 20, True),
         ("2026-11-20", 20, False),
     ]
+
+
+def test_the_risk_score_reads_the_baseline_drawn_to_the_payers(pipeline: "Pipeline") -> None:
+    customer = pipeline.customer()
+
+    def rate(procedure: str) -> float | None:
+        with tenant(pipeline.app.engine, customer) as connection:
+            return decisions.denial_rate(
+                connection, customer, payer_key="oak", procedure=procedure, since=ON - timedelta(days=180)
+            )
+
+    add(
+        pipeline,
+        customer,
+        [of(n, 40, 4, procedure=f"P{n}") for n in range(5)] + [of(1, 2, 2, procedure="thin")],
+    )
+    assert (rate("thin"), rate("P1"), rate("unknown")) == (1.0, 0.1, None)  # before the first night
+    ask(pipeline, customer, "build_risk_baselines", at(2))
+    thin, plenty, unknown = rate("thin"), rate("P1"), rate("unknown")
+    assert thin is not None
+    assert plenty is not None
+    assert unknown is not None
+    assert 0.09 < plenty < unknown < thin < 0.6
 
 
 # Changes.

@@ -25,6 +25,13 @@ INSERT INTO claim_payments (id, customer_id, claim_id, remittance_id, position, 
         '{}', '{}', '{}', 'paid', '1', 1, 1, 0 FROM generate_series(1, 20000);
 INSERT INTO claim_daily_stats SELECT CAST(:customer AS uuid), 'payer-' || mod(n, 40), (mod(n, 300))::text,
     date '2026-01-01' + n / 12000, 1, 0, 1, 1 FROM generate_series(1, 12000) n ON CONFLICT DO NOTHING;
+INSERT INTO risk_baselines (customer_id, payer_key, procedure, since, decided, denied, superseded)
+    SELECT CAST(:customer AS uuid), 'payer-' || mod(n, 40), n::text, '2026-01-01', 10, 1, mod(n, 2) = 0
+    FROM generate_series(1, 20000) n;
+INSERT INTO payer_baselines (customer_id, payer_key, since, decided, denied, procedures, squares, spread, alpha, beta,
+    superseded)
+    SELECT CAST(:customer AS uuid), 'payer-' || mod(n, 40), date '2026-01-01' + n, 10, 1, 1, 1, 1, 1, 9, n < 460
+    FROM generate_series(1, 500) n;
 INSERT INTO adjustments SELECT gen_random_uuid(), 0, CAST(:customer AS uuid), 0, 'CO', '50', 1, ''
     FROM generate_series(1, 20000);
 INSERT INTO inbox SELECT 'process_webhook', gen_random_uuid(), CAST(:customer AS uuid), '', '', now(), 1
@@ -80,8 +87,8 @@ LOOKUPS: list[tuple[str, TextClause, dict[str, Any]]] = [
         {"payer_key": "payer-1", "procedures": ["1"], "on": "2026-06-01"},
     ),
     (
-        "denial counts",
-        decisions.DENIAL_COUNTS,
+        "denial rate",
+        decisions.DENIAL_RATE,
         {"payer_key": "payer-1", "procedure": "1", "since": "2026-01-01"},
     ),
     ("fold claims", claims.FOLD_CLAIMS, {"ids": [ID], "contractual": ["45"]}),

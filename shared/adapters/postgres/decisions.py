@@ -45,10 +45,19 @@ WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key
 ORDER BY procedure, effective_from DESC
 """)
 
-DENIAL_COUNTS = text("""
-SELECT coalesce(sum(decided), 0), coalesce(sum(denied), 0) FROM claim_daily_stats
-WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key AND procedure = :procedure
-    AND day >= CAST(:since AS date)
+# The baseline, drawn to the payer's where it is thin; until the first night, whatever the sums say.
+DENIAL_RATE = text("""
+SELECT coalesce((
+    SELECT (coalesce(b.denied, 0) + p.alpha) / (coalesce(b.decided, 0) + p.alpha + p.beta)
+    FROM payer_baselines p LEFT JOIN risk_baselines b
+        ON b.customer_id = p.customer_id AND b.payer_key = p.payer_key AND b.procedure = :procedure
+        AND NOT b.superseded
+    WHERE p.customer_id = CAST(:customer_id AS uuid) AND p.payer_key = :payer_key AND NOT p.superseded
+), (
+    SELECT CAST(sum(denied) AS double precision) / nullif(sum(decided), 0) FROM claim_daily_stats
+    WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key AND procedure = :procedure
+        AND day >= CAST(:since AS date)
+))
 """)
 
 AUDIT = text("""
@@ -168,20 +177,20 @@ def contracted_cents(
     return {row.procedure: row.contracted_cents for row in rows}
 
 
-def denial_counts(
+def denial_rate(
     connection: Connection, customer_id: UUID, *, payer_key: str, procedure: str, since: date
-) -> tuple[int, int]:
-    """Return (decided, denied) claims since a day."""
-    decided, denied = connection.execute(
-        DENIAL_COUNTS,
+) -> float | None:
+    """Return how often the payer denies the procedure; None where nothing is known of it."""
+    found: float | None = connection.execute(
+        DENIAL_RATE,
         {
             "customer_id": str(customer_id),
             "payer_key": payer_key,
             "procedure": procedure,
             "since": since.isoformat(),
         },
-    ).one()
-    return int(decided), int(denied)
+    ).scalar_one()
+    return found
 
 
 @dataclass(slots=True)

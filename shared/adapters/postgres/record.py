@@ -140,9 +140,9 @@ class PostgresEventTransaction:
             self._connection, self._customer_id, payer_key=payer_key, procedures=procedures, on=on
         )
 
-    def denial_counts(self, *, payer_key: str, procedure: str, since: date) -> tuple[int, int]:
-        """Return (decided, denied) claims since a day."""
-        return decisions.denial_counts(
+    def denial_rate(self, *, payer_key: str, procedure: str, since: date) -> float | None:
+        """Return how often the payer denies the procedure; None where nothing is known of it."""
+        return decisions.denial_rate(
             self._connection, self._customer_id, payer_key=payer_key, procedure=procedure, since=since
         )
 

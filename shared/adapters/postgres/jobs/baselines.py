@@ -128,12 +128,6 @@ ON CONFLICT (customer_id, payer_key, since) DO UPDATE SET
     squares = EXCLUDED.squares, spread = EXCLUDED.spread, alpha = EXCLUDED.alpha, beta = EXCLUDED.beta
 """)
 
-BASELINE = text("""
-SELECT p.alpha, p.beta, b.decided, b.denied FROM payer_baselines p
-LEFT JOIN risk_baselines b ON b.customer_id = p.customer_id AND b.payer_key = p.payer_key
-    AND b.procedure = :procedure AND NOT b.superseded
-WHERE p.customer_id = CAST(:customer_id AS uuid) AND p.payer_key = :payer_key AND NOT p.superseded
-""")
 FOREVER: Final = date(9999, 12, 31)
 
 
