@@ -43,26 +43,30 @@ _DECISIONS: Final = {"paid": Stated.PROCESSED, "denied": Stated.DENIED, "reverse
 
 
 def read_canonical(body: bytes) -> Iterator[Record]:
-    """Yield the records of one event, or of each in `events`, in order.
+    """Yield the records of a payload, as `read_canonical_value` does."""
+    return read_canonical_value(parse(body), _ROOT)
+
+
+def read_canonical_value(value: object, place: str) -> Iterator[Record]:
+    """Yield the records of one event, or of each in `events`, in order. place: of the value, `$` for a payload.
 
     Raises:
         UnreadableError: no JSON that we take, not as its schema says, or (`unknown_format`) an unknown type. The place
             is a path such as `$.events[3].charge`.
     """
-    value = parse(body)
     if not isinstance(value, dict):
-        raise UnreadableError("not an event", place=_ROOT, code="unknown_format")
+        raise UnreadableError("not an event", place=place, code="unknown_format")
     if "events" not in value:
-        yield from _read_event(value, _ROOT)
+        yield from _read_event(value, place)
         return
     try:
         events = children(value, "events")
     except MemberError as exc:
-        raise UnreadableError(exc.detail, place=f"{_ROOT}.{exc.path}") from exc
+        raise UnreadableError(exc.detail, place=f"{place}.{exc.path}") from exc
     if not events or len(value) > 1:
-        raise UnreadableError("`events` is empty, or not alone", place=f"{_ROOT}.events")
+        raise UnreadableError("`events` is empty, or not alone", place=f"{place}.events")
     for index, event in enumerate(events):
-        yield from _read_event(event, f"{_ROOT}.events[{index}]")
+        yield from _read_event(event, f"{place}.events[{index}]")
 
 
 def _read_event(event: Json, place: str) -> Iterator[Record]:

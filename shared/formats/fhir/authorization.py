@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Final
 
 from shared.domain.claims import Authorization, Party, Patient
-from shared.formats.fhir.claim_parts import own_number, patient, procedure
-from shared.formats.fhir.elements import concept_code, day, extension, party
+from shared.formats.fhir.claim_parts import own_number, patient, procedure, referred_number
+from shared.formats.fhir.elements import concept_code, day, extension, identifier, party
 from shared.formats.json_members import each, inside, text, texts
 from shared.formats.json_text import Json
 from shared.formats.review import PENDED, status_of
@@ -42,6 +42,7 @@ def read_authorization(resource: Json) -> Iterator[Authorization]:
             effective_on=service.effective_on or stated.effective_on,
             expires_on=service.expires_on or stated.expires_on,
             stated_on=service.stated_on or stated.stated_on,
+            trace_number=stated.trace_number,
         )
 
 
@@ -58,6 +59,7 @@ def _answer(resource: Json) -> Authorization:
         effective_on=effective_on or next((start for start, _ in periods), None),
         expires_on=expires_on or next((end for _, end in periods), None),
         stated_on=day(resource, "created"),
+        trace_number=identifier(resource) or referred_number(resource, "request"),
     )
 
 

@@ -66,6 +66,7 @@ def test_a_sample_with_a_review_action() -> None:
             effective_on=date(2005, 5, 2),
             expires_on=date(2005, 6, 2),
             stated_on=date(2005, 5, 2),
+            trace_number="111099",
         )
     ]
 

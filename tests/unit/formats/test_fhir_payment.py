@@ -333,7 +333,7 @@ def test_a_bundle_is_read_resource_by_resource_and_a_searchs_own_remarks_are_ski
     ]
     bundle["entry"] = [{"resource": claim}, {"resource": {**RESPONSE, "created": "x"}}]
     assert refused(json.dumps(bundle).encode()).place == "$.entry[1].resource.created"
-    bundle["entry"] = [{"resource": claim}, {"resource": {"resourceType": "Patient"}}]
+    bundle["entry"] = [{"resource": claim}, {"resource": {"resourceType": "PaymentNotice"}}]
     assert refused(json.dumps(bundle).encode()).place == "$.entry[1].resource.resourceType"
     bundle["entry"] = [{"resource": 5}]
     assert refused(json.dumps(bundle).encode()).place == "$.entry[0].resource"

@@ -42,7 +42,6 @@ FOUND = {
 KINDS_NOT_READ = {
     "fhir-coverage": "$.resourceType",
     "fhir-payment": "$.resourceType",
-    "webhook-stedi": "$.type",
 }
 
 
@@ -85,15 +84,3 @@ def test_no_malformed_fixture_is_left_out() -> None:
 def test_a_kind_that_we_do_not_read_says_so(path: Path) -> None:
     error = refused(path.read_bytes())
     assert (error.place, error.code) == (KINDS_NOT_READ[path.parent.name], "unknown_format")
-
-
-@pytest.mark.parametrize(
-    ("name", "place"),
-    [
-        ("davinci-pas-test-kit__valid_pa_response_bundle_denial.json", "$.entry[1].resource.resourceType"),
-        ("davinci-pas-test-kit__nonconformant_pas_bundle_v110.json", "$.entry"),
-    ],
-)
-def test_a_bundle_of_more_than_claims_is_not_read_in_part(name: str, place: str) -> None:
-    error = refused((FIXTURES / "fhir-pas-bundle" / name).read_bytes())
-    assert (error.place, error.code) == (place, "unknown_format")

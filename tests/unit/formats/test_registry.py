@@ -4,12 +4,15 @@ import json
 
 import pytest
 
-from shared.formats.registry import FORMATS
+from shared.domain.claims import Delivery
+from shared.formats.registry import FORMATS, detect
 from tests.unit.formats.advices import FIXTURES, make_835, read_all, refused
 
 EVENT = (FIXTURES / "acme" / "claim_denied.json").read_bytes()
 CLAIM = (FIXTURES / "fhir-claim" / "fhir__Claim-860150.json").read_bytes()
-BODIES = {"x12": make_835(), "fhir": CLAIM, "canonical": EVENT}
+STEDI = (FIXTURES / "webhook-stedi" / "bootstrap-archived__file-error.json").read_bytes()
+ENVELOPE = b'{"specversion":"1.0","id":"1","source":"/s","type":"t","data":' + EVENT + b"}"
+BODIES = {"x12": make_835(), "fhir": CLAIM, "canonical": EVENT, "stedi": STEDI, "cloudevents": ENVELOPE}
 
 
 def test_the_formats_have_names() -> None:
@@ -68,7 +71,7 @@ def test_a_connections_format_is_taken_at_its_word() -> None:
 
 
 def test_a_format_without_a_reader_is_refused() -> None:
-    assert refused(EVENT, format="stedi").code == "unknown_format"
+    assert refused(EVENT, format="hl7v2").code == "unknown_format"
 
 
 def test_a_resource_type_inside_an_event_of_ours_is_no_fhir() -> None:
@@ -76,3 +79,27 @@ def test_a_resource_type_inside_an_event_of_ours_is_no_fhir() -> None:
         json.dumps({"type": "claim.submitted", "resourceType": "Claim"}).encode(), format="canonical"
     )
     assert error.place == "$"
+
+
+@pytest.mark.parametrize(
+    ("name", "because"),
+    [
+        ("x12", "an ISA, GS or ST segment near its beginning"),
+        ("fhir", "JSON with a resourceType, as FHIR has"),
+        ("stedi", "JSON with a detail-type, as Stedi's events have"),
+        ("cloudevents", "JSON with a specversion, as a CloudEvent has"),
+        ("canonical", "it begins as JSON does"),
+    ],
+)
+def test_auto_says_why(name: str, because: str) -> None:
+    found = detect(Delivery(BODIES[name]))
+    assert (found.format.name, found.because) == (name, because)
+    assert detect(Delivery(BODIES[name], format=name)).because == "the connection names it"
+
+
+def test_a_label_that_decides_is_the_reason() -> None:
+    found = detect(Delivery(b"<html>", content_type="application/edi-x12"))
+    assert (found.format.name, found.because) == (
+        "x12",
+        "its content type is application/edi-x12, and it looks like nothing else",
+    )
