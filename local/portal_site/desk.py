@@ -138,7 +138,7 @@ class Desk:
         if struck == "wrong_password" or not hmac.compare_digest(account.password, password):
             self.store.note_failed(account)
             raise RefusedError("wrong_password", WRONG)
-        if struck == "mfa_refused":
+        if struck == "mfa_refused" and not account.totp_secret:
             raise RefusedError("mfa_refused", NO_CODE)
         return account
 
@@ -148,6 +148,8 @@ class Desk:
         Raises:
             RefusedError: it is wrong, or was used.
         """
+        if self.faults.strike(self.portal, "password") == "mfa_refused":
+            raise RefusedError("mfa_refused", NO_CODE)
         totp = pyotp.TOTP(account.totp_secret, interval=TOTP_STEP_S)
         now = int(now_s) // TOTP_STEP_S
         for window in range(now, now - 1 - ROWS_OF_TRAVEL, -1):

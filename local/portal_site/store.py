@@ -123,7 +123,7 @@ class Store:
 
     def is_locked(self, account: Account) -> bool:
         """Whether too many wrong passwords came."""
-        return self._failed(account) >= MAX_FAILED_SIGN_INS
+        return self.failed_sign_ins(account.portal, account.username) >= MAX_FAILED_SIGN_INS
 
     def note_failed(self, account: Account) -> None:
         """Count a wrong password."""
@@ -232,11 +232,9 @@ class Store:
         )
         return ClaimFile(*rows[0]) if rows else None
 
-    def _failed(self, account: Account) -> int:
-        rows = self._run(
-            "SELECT failed FROM accounts WHERE portal = ? AND username = ?",
-            (account.portal, account.username),
-        )
+    def failed_sign_ins(self, portal: str, username: str) -> int:
+        """Return how many wrong passwords came."""
+        rows = self._run("SELECT failed FROM accounts WHERE portal = ? AND username = ?", (portal, username))
         return int(rows[0]["failed"]) if rows else 0
 
     def _run(self, statement: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:

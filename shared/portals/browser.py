@@ -31,6 +31,8 @@ ENDED_WITHIN_S: Final = 10.0
 ARGUMENTS: Final = (
     "--disable-dev-shm-usage",  # a container's /dev/shm holds 64 MB
     "--disable-gpu",
+    "--disable-http2",  # gate.py must tell a reply from none
+    "--disable-quic",
     "--disable-background-networking",  # it calls nobody but the portal
     "--disable-component-update",
     "--disable-domain-reliability",
@@ -85,8 +87,8 @@ class BrowserHost:
             raise TransientError("timeout", "the browser did not answer") from exc
 
     @asynccontextmanager
-    async def context(self) -> "AsyncIterator[BrowserContext]":
-        """Open a context, and close it with the block.
+    async def context(self, *, proxy_port: int | None = None) -> "AsyncIterator[BrowserContext]":
+        """Open a context, and close it with the block. proxy_port: of the SOCKS proxy that is its way out.
 
         Raises:
             TransientError: `browser_unavailable`.
@@ -97,7 +99,7 @@ class BrowserHost:
         running.open += 1
         running.opened += 1
         try:
-            context = await _new_context(running.browser)
+            context = await _new_context(running.browser, proxy_port)
             try:
                 yield context
             finally:
@@ -184,12 +186,16 @@ class BrowserHost:
             await playwright.stop()
 
 
-async def _new_context(browser: "Browser") -> "BrowserContext":
+async def _new_context(browser: "Browser", proxy_port: int | None) -> "BrowserContext":
     from playwright.async_api import Error
 
     try:
         return await browser.new_context(
-            viewport=VIEWPORT, locale="en-US", accept_downloads=False, reduced_motion="reduce"
+            viewport=VIEWPORT,
+            locale="en-US",
+            accept_downloads=False,
+            reduced_motion="reduce",
+            proxy={"server": f"socks5://127.0.0.1:{proxy_port}"} if proxy_port else None,
         )
     except Error as exc:
         raise TransientError("browser_unavailable", "no context") from exc

@@ -94,7 +94,7 @@ class Performer:
         for step in steps:
             if self._is_skipped(step):
                 continue
-            async with self.logged(_name(step)):
+            async with self.logged(_name(step), acts=isinstance(step, Goto | Click)):
                 if isinstance(step, Expect) and not await self._expect(step):
                     return None
                 if isinstance(step, Extract):
@@ -104,8 +104,10 @@ class Performer:
         return extracted
 
     @asynccontextmanager
-    async def logged(self, name: str) -> AsyncIterator[None]:
+    async def logged(self, name: str, *, acts: bool = False) -> AsyncIterator[None]:
         """Log what happens in the block as one step; Playwright's errors become ours here.
+
+        acts: it may send requests.
 
         Raises:
             TransientError, PortalStopError, AmbiguousOutcomeError: instead of Playwright's.
@@ -114,7 +116,7 @@ class Performer:
         from playwright.async_api import TimeoutError as Late
 
         started, outcome = self._clock(), "done"
-        self.watch.begin(name)
+        self.watch.begin(name, acts=acts)
         try:
             try:
                 yield

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.portals.browser import LAUNCHED_WITHIN_S, BrowserHost
+from shared.portals.gate import Gate
 from shared.portals.hooks import OneTimeCodes
 from shared.portals.language import FlowSpec
 from shared.portals.loader import FLOWS, read_book
@@ -75,7 +76,8 @@ class BrowserPortals:
         self._host.close()
 
     async def _visit(self, stack: AsyncExitStack, spec: FlowSpec, credentials: Credentials) -> Visit:
-        context = await stack.enter_async_context(self._host.context())
+        gate = await stack.enter_async_context(Gate().listening())
+        context = await stack.enter_async_context(self._host.context(proxy_port=gate.port))
         page = await context.new_page()
         site = self._sites.format(portal=spec.portal.portal) if self._sites else spec.portal.site
         performer = Performer(
@@ -87,7 +89,7 @@ class BrowserPortals:
             codes=self._codes,
             clock=self._clock,
         )
-        return Visit(context, performer)
+        return Visit(context, performer, gate)
 
     @cached_property
     def _specs(self) -> dict[FlowId, FlowSpec]:

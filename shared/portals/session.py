@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from shared.portals.browser import BrowserHost
+from shared.portals.gate import Gate
 from shared.portals.language import Click, FlowSpec, LookupSpec, Target
 from shared.portals.lint import fields_of, files_of
 from shared.portals.locate import locate, within
@@ -58,6 +59,7 @@ class Visit:
 
     context: "BrowserContext"
     performer: Performer
+    gate: Gate
     tracing: bool = False
 
 
@@ -175,7 +177,8 @@ class BrowserSession:
 
     async def _commit(self) -> None:
         self._watch.phase = "committed"
-        async with self._performer.logged(f"commit {self._commit_step.target}"):
+        self._visit.gate.commit_begins()
+        async with self._performer.logged(f"commit {self._commit_step.target}", acts=True):
             at = locate(self._performer.page, self._commit_step.target)
             await at.click(timeout=self._watch.timeout_ms)
 

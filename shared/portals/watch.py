@@ -49,10 +49,11 @@ class Watch:
         """How long Playwright's own acts may take now."""
         return (self.commit_s if self.phase == "committed" else self.step_s) * 1000
 
-    def begin(self, place: str) -> None:
-        """A step begins: requests from before it do not count as what it waits for."""
+    def begin(self, place: str, *, acts: bool) -> None:
+        """A step begins. acts: it may send requests; what was sent before is no longer what anybody waits for."""
         self.place = place
-        self._in_flight.clear()
+        if acts:
+            self._in_flight.clear()
 
     async def arrive(self, wanted: "Sequence[Locator]", *, attached: bool = False) -> int:
         """Return which of the locators shows, once one does. attached: being in the document is enough.
