@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cli import authorizations, connections, dead_letters, jobs, rules, send, serve, trace
+from cli import authorizations, connections, dead_letters, jobs, portals, rules, send, serve, trace
 from cli.demo.command import demo
 from cli.migrate import migrate
 from cli.output import Failure, tell
@@ -49,6 +49,7 @@ app.add_typer(connections.app, name="connections")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(authorizations.app, name="authorizations")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(portals.app, name="portals")
 app.add_typer(rules.app, name="rules")
 
 

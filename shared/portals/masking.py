@@ -17,13 +17,14 @@ from shared.portals.locate import locate
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
+BLOCK: Final = "\u2588"
 SHORTEST: Final = 3  # shorter texts are on any page, and are seen in fields alone
 WORDS_OF_NAMES: Final = re.compile(r"[^\W\d_]{2,}")
 HEADERS_REMOVED: Final = frozenset({"cookie", "set-cookie", "authorization", "x-csrf-token"})
 
 # Text becomes blocks of its own length; fields become black. `undo` puts the texts back.
 PAINT: Final = """
-({values, undo}) => {
+({values, words, undo}) => {
   const held = (window.__painted ??= []);
   if (undo) {
     for (const [node, text] of held.splice(0)) node.nodeValue = text;
@@ -31,7 +32,9 @@ PAINT: Final = """
     return;
   }
   const escape = (text) => text.replace(/[.*+?^${}()|[\\]\\\\]/g, '\\\\$&');
-  const pattern = values.length ? new RegExp(values.map(escape).join('|'), 'gi') : null;
+  const whole = (word) => '(?<![\\p{L}\\p{N}_])' + escape(word) + '(?![\\p{L}\\p{N}_])';
+  const texts = [...values.map(escape), ...words.map(whole)];
+  const pattern = texts.length ? new RegExp(texts.join('|'), 'giu') : null;
   const css = 'input:not([type=submit]):not([type=button]), textarea, select, [contenteditable], [role=combobox] {'
     + 'color: #000 !important; background: #000 !important; -webkit-text-fill-color: #000 !important; }'
     + '::placeholder { color: #000 !important; -webkit-text-fill-color: #000 !important; }';
@@ -60,7 +63,7 @@ async def masked_screenshot(
 
     names: people's names among the values; their words are painted over wherever they stand.
     """
-    wanted = {"values": to_paint(values, names), "undo": False}
+    wanted = {"values": to_paint(values), "words": words_of(names), "undo": False}
     for frame in page.frames:
         await frame.evaluate(PAINT, wanted)
     try:
@@ -73,15 +76,25 @@ async def masked_screenshot(
         )
     finally:
         for frame in page.frames:
-            await frame.evaluate(PAINT, {"values": [], "undo": True})
+            await frame.evaluate(PAINT, {"values": [], "words": [], "undo": True})
 
 
-def to_paint(values: Iterable[str], names: Iterable[str]) -> list[str]:
-    """Return the texts to paint over, longest first, so that none leaves a remainder of another."""
-    words = {word for name in names for word in WORDS_OF_NAMES.findall(name)}
-    return sorted(
-        {value for value in values if len(value) >= SHORTEST} | words, key=lambda text: (-len(text), text)
-    )
+def to_paint(values: Iterable[str]) -> list[str]:
+    """Return the texts to paint over wherever they stand, longest first, so that none leaves a remainder of another."""
+    return sorted({text for text in values if len(text) >= SHORTEST}, key=lambda text: (-len(text), text))
+
+
+def words_of(names: Iterable[str]) -> list[str]:
+    """Return the words to paint over where they stand alone: a portal may turn a name round."""
+    return sorted({word for name in names for word in WORDS_OF_NAMES.findall(name)})
+
+
+def painted(text: str, *, values: Iterable[str], names: Iterable[str]) -> str:
+    """Return a text in which neither the values nor the names' words stand."""
+    parts = [re.escape(value) for value in to_paint(values)]
+    parts += [rf"(?<!\w){re.escape(word)}(?!\w)" for word in words_of(names)]
+    hidden = re.compile("|".join(parts), re.IGNORECASE)
+    return hidden.sub(lambda found: BLOCK * len(found[0]), text) if parts else text
 
 
 def scrubbed_trace(trace_zip: bytes) -> bytes:

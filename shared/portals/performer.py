@@ -24,6 +24,7 @@ from shared.portals.language import (
     Upload,
 )
 from shared.portals.locate import locate, scope_of
+from shared.portals.recording import Recorder
 from shared.portals.watch import Watch
 from shared.ports.clock import Clock
 from shared.ports.portal import Credentials, PortalFile, PortalStopError, Step
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from playwright.async_api import FilePayload, Locator, Page
 
 US_DATE: Final = "%m/%d/%Y"
+NAME_FIELDS: Final = ("patient_name",)
 
 
 @dataclass(slots=True)
@@ -45,6 +47,11 @@ class Typed:
     fields: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[PortalFile] = ()
     shown: set[str] = field(default_factory=set)
+
+    @property
+    def names(self) -> list[str]:
+        """Return people's names among the fields."""
+        return [self.fields[name] for name in NAME_FIELDS if name in self.fields]
 
     def files_named(self, name: str) -> "list[FilePayload]":
         """Return the files of a name as Playwright takes them."""
@@ -76,13 +83,14 @@ class Performer:
         portal: str,
         codes: OneTimeCodes,
         clock: Clock,
+        recorder: Recorder | None = None,
     ) -> None:
-        """site: where the portal is; secrets are typed nowhere else."""
+        """site: where the portal is; secrets are typed nowhere else. recorder: keeps the pages that are seen."""
         self.page, self.watch = page, watch
         self.typed = Typed()
         self.log: list[Step] = []
         self._site, self._credentials, self._portal = site, credentials, portal
-        self._codes, self._clock = codes, clock
+        self._codes, self._clock, self._recorder = codes, clock, recorder
 
     async def perform(self, steps: Iterable[StepSpec]) -> dict[str, str] | None:
         """Do the steps; return what they extracted, or None where an `expect` says that there is nothing.
@@ -101,6 +109,7 @@ class Performer:
                     extracted[step.into] = await self._extract(step)
                 elif not isinstance(step, Expect):
                     await self._act(step)
+        await self._record()
         return extracted
 
     @asynccontextmanager
@@ -138,6 +147,12 @@ class Performer:
             await self.watch.arrive([at])
             await at.click(trial=True, timeout=self.watch.timeout_ms)
             await self.watch.look()
+            await self._record()
+
+    async def _record(self) -> None:
+        if self._recorder is not None:
+            values = self.typed.shown | {self._credentials.username}
+            await self._recorder.keep(self.page, values=values, names=self.typed.names)
 
     def _broken(self, name: str) -> UpstreamError:
         if self.watch.phase == "committed":
@@ -221,6 +236,7 @@ class Performer:
 
     async def _click(self, target: Target) -> None:
         at = await self._arrived(target)
+        await self._record()
         await at.click(timeout=self.watch.timeout_ms)
 
     async def _expect(self, step: Expect) -> bool:

@@ -12,6 +12,7 @@ from shared.portals.hooks import OneTimeCodes
 from shared.portals.language import FlowSpec
 from shared.portals.loader import FLOWS, read_book
 from shared.portals.performer import Performer
+from shared.portals.recording import Recorder
 from shared.portals.session import BrowserSession, Visit, described
 from shared.portals.watch import Watch
 from shared.ports.clock import Clock
@@ -34,14 +35,16 @@ class BrowserPortals:
         sites: str = "",
         flows: Path = FLOWS,
         patience: float = 1.0,
+        recorder: Recorder | None = None,
     ) -> None:
         """sites: where to find the portals instead, such as `http://127.0.0.1:8090/{portal}`; empty is their own site.
 
-        patience: scales the flows' own times; tests are less patient.
+        patience: scales the flows' own times; tests are less patient. recorder: keeps the pages that are seen.
         """
-        self._host, self._clock, self._sites, self._folder = host, clock, sites, flows
+        self.host = host
+        self._clock, self._sites, self._folder = clock, sites, flows
         self._codes = OneTimeCodes(windows, clock)
-        self._patience = patience
+        self._patience, self._recorder = patience, recorder
 
     def flow(self, payer_key: str, action: PortalAction) -> Flow:
         """Return the newest flow for a payer."""
@@ -56,28 +59,37 @@ class BrowserPortals:
             )
         )
 
+    def newest(self, portal: str, action: PortalAction) -> Flow:
+        """Return the newest flow of a portal by its own name.
+
+        Raises:
+            PermanentError: `no_portal_flow`.
+        """
+        own = (s for s in self._specs.values() if (s.portal.portal, s.action) == (portal, action))
+        return described(_newest(own, place=f"{portal}/{action}"))
+
     def pinned(self, flow: FlowId) -> Flow:
         """Return the flow of that very version."""
-        return described(self._spec(flow))
+        return described(self.spec(flow))
 
     @contextmanager
     def session(self, flow: FlowId, *, credentials: Credentials) -> Iterator[BrowserSession]:
         """Open a visit, and end it with the block."""
-        spec = self._spec(flow)
+        spec = self.spec(flow)
         stack = AsyncExitStack()
-        visit = self._host.run(self._visit(stack, spec, credentials), timeout_s=OPENED_WITHIN_S)
+        visit = self.host.run(self._visit(stack, spec, credentials), timeout_s=OPENED_WITHIN_S)
         try:
-            yield BrowserSession(self._host, visit, spec, described(spec), self._clock)
+            yield BrowserSession(self.host, visit, spec, described(spec), self._clock)
         finally:
-            self._host.run(stack.aclose(), timeout_s=OPENED_WITHIN_S)
+            self.host.run(stack.aclose(), timeout_s=OPENED_WITHIN_S)
 
     def close(self) -> None:
         """End the browser."""
-        self._host.close()
+        self.host.close()
 
     async def _visit(self, stack: AsyncExitStack, spec: FlowSpec, credentials: Credentials) -> Visit:
         gate = await stack.enter_async_context(Gate().listening())
-        context = await stack.enter_async_context(self._host.context(proxy_port=gate.port))
+        context = await stack.enter_async_context(self.host.context(proxy_port=gate.port))
         page = await context.new_page()
         site = self._sites.format(portal=spec.portal.portal) if self._sites else spec.portal.site
         performer = Performer(
@@ -88,6 +100,7 @@ class BrowserPortals:
             portal=spec.portal.portal,
             codes=self._codes,
             clock=self._clock,
+            recorder=self._recorder,
         )
         return Visit(context, performer, gate)
 
@@ -95,7 +108,12 @@ class BrowserPortals:
     def _specs(self) -> dict[FlowId, FlowSpec]:
         return {described(spec).id: spec for spec in read_book(self._folder).flows}
 
-    def _spec(self, flow: FlowId) -> FlowSpec:
+    def spec(self, flow: FlowId) -> FlowSpec:
+        """Return a flow's own text, parsed.
+
+        Raises:
+            PermanentError: `no_portal_flow`.
+        """
         found = self._specs.get(flow)
         if found is None:
             raise PermanentError("no_portal_flow", str(flow))

@@ -47,8 +47,6 @@ T = TypeVar("T")
 CALL_S: Final = 600.0  # a visit's every wait has its own limit; this one is for a browser that hangs
 EVIDENCE_S: Final = 15.0
 LONGEST_REFERENCE: Final = 64
-# What a lookup may hold of patients' names among the fields.
-NAME_FIELDS: Final = ("patient_name",)
 
 State = Literal["new", "signed_in", "prepared", "committed"]
 
@@ -206,7 +204,7 @@ class BrowserSession:
             return await masked_screenshot(
                 page,
                 values=typed.shown,
-                names=[typed.fields[name] for name in NAME_FIELDS if name in typed.fields],
+                names=typed.names,
                 mask=self._spec.portal.mask,
                 timeout_ms=EVIDENCE_S * 500,
             )
