@@ -1,20 +1,23 @@
 """`upstream rules`: what customers approved."""
 
 import getpass
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cli.options import DEFAULT_HOME, AsJson, Home
-from cli.output import Failure, show_json, show_table, tell
-
-if TYPE_CHECKING:
-    from shared.rules.loader import Draft
+from cli.output import Failure, show_json, show_table
+from cli.rules_backtest import backtest
+from cli.rules_explain import explain
+from cli.rules_lint import checked, lint, run_examples
 
 app = typer.Typer(help="What customers approved.", no_args_is_help=True)
+app.command("lint")(lint)
+app.command("test")(run_examples)
+app.command("explain")(explain)
+app.command("backtest")(backtest)
 
 
 @app.command()
@@ -29,7 +32,7 @@ def apply(
     """Put rules in force: exactly the versions that each file holds. Rules without a file stay as they are."""
     from cli.workspace import opened
 
-    drafts = read_checked(path)
+    drafts = checked(path)
     with opened(home) as workspace:
         changes = workspace.desk.apply_rules(
             workspace.customer(customer).id,
@@ -74,6 +77,61 @@ def list_(
             for r in stored
         ],
     )
+
+
+@app.command()
+def diff(
+    path: Annotated[Path, typer.Argument(exists=True, help="A rule's file, or a folder of them.")],
+    customer: Annotated[str, typer.Option(help="With whose rules in force to compare.")],
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Show what files say otherwise than the rules in force: field by field, old and new."""
+    from cli.workspace import opened
+    from shared.rules.difference import differences
+
+    drafts = checked(path)
+    with opened(home) as workspace:
+        stored = workspace.desk.documents(workspace.customer(customer).id)
+    in_force = {s.rule_id: s.document for s in stored if s.active}
+    changed = [
+        (draft.rule.id, *change)
+        for draft in drafts
+        for change in differences(in_force.get(draft.rule.id), draft.document)
+    ]
+    if as_json:
+        show_json([dict(zip(("rule_id", "place", "old", "new"), change, strict=True)) for change in changed])
+        return
+    show_table(["rule", "place", "in force", "draft"], changed)
+
+
+@app.command()
+def rollback(
+    rule: Annotated[str, typer.Argument(help="The rule's id.")],
+    customer: Annotated[str, typer.Option(help="Whose.")],
+    to: Annotated[int, typer.Option(help="The version; the one before, if left out.")] = 0,
+    by: Annotated[str, typer.Option("--by", help="Who does it; your login, if nothing else.")] = "",
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Put an earlier version of a rule back in force, from the next event on; the later one is kept."""
+    from cli.workspace import opened
+
+    with opened(home) as workspace:
+        customer_id = workspace.customer(customer).id
+        stored = {s.version: s for s in workspace.desk.documents(customer_id, rule_id=rule)}
+        current = max((s.version for s in stored.values() if s.active), default=max(stored, default=0) + 1)
+        wanted = to or max((version for version in stored if version < current), default=0)
+        if wanted not in stored:
+            known = ", ".join(map(str, stored)) or "none"
+            raise Failure(f"{rule} has no such version to go back to; stored: {known}")
+        changes = workspace.desk.apply_rules(
+            customer_id, [stored[wanted].document], applied_by=by or getpass.getuser()
+        )
+    if as_json:
+        show_json([asdict(change) for change in changes])
+        return
+    show_table(["rule", ">version", "change"], [(c.rule_id, c.version, c.change) for c in changes])
 
 
 @app.command()
@@ -139,7 +197,7 @@ def controls(
 
     with opened(home) as workspace:
         customer_id = workspace.customer(customer).id
-        switches, windows = workspace.desk.switches(customer_id), workspace.desk.windows(customer_id)
+        switches, windows = workspace.desk.switches(customer_id), workspace.desk.controls(customer_id).windows
     if as_json:
         show_json({"switches": [asdict(s) for s in switches], "windows": [asdict(w) for w in windows]})
         return
@@ -163,27 +221,3 @@ def controls(
 
 def _or_any(most: int | None, divisor: int = 1) -> str:
     return "any" if most is None else f"{most / divisor:,.0f}"
-
-
-def read_checked(path: Path) -> "Sequence[Draft]":
-    """Return the rules of a file or folder that load and keep their examples.
-
-    Raises:
-        PoisonError: one does not load, or two versions would act on one day; the text names the place.
-        Failure: one does not keep its examples; each was complained of.
-    """
-    from shared.rules.evaluator import check_versions
-    from shared.rules.examples import check_examples
-    from shared.rules.loader import read_file, read_pack
-
-    drafts = read_pack(path) if path.is_dir() else read_file(path)
-    check_versions(draft.rule for draft in drafts)
-    failures = [(draft, failure) for draft in drafts for failure in check_examples(draft.rule)]
-    for draft, failure in failures:
-        place = f"examples[{failure.index}]" if failure.index >= 0 else "examples"
-        tell(f"{draft.path.name}: version {failure.rule_version}: {place}: {failure.problem}")
-        if failure.explanation:
-            typer.echo(failure.explanation, err=True)
-    if failures:
-        raise Failure(f"{len(failures)} examples are not kept; nothing was applied")
-    return drafts

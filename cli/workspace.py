@@ -16,6 +16,7 @@ from shared.runtime.settings import Settings, from_environment
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from shared.ports.archive import EventArchive
     from shared.ports.connections import Connection
     from shared.ports.operators import Customer, OperatorDesk, SecretWriter
     from shared.ports.record import History
@@ -73,6 +74,13 @@ class Workspace:
         from shared.adapters.postgres.operators import PostgresOperatorDesk
 
         return PostgresOperatorDesk(self.engine)
+
+    @cached_property
+    def archive(self) -> "EventArchive":
+        """The domain events that were decided."""
+        from shared.adapters.postgres.archive import PostgresEventArchive
+
+        return PostgresEventArchive(self.engine)
 
     @cached_property
     def history(self) -> "History":

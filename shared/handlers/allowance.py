@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Literal, Protocol
 
+from shared.domain.actions import MAX_CHAIN
 from shared.domain.spending import CUSTOMER, Controls, Spent, Window, rule_scope
 from shared.rules.engine import Consulted, Verdict
 from shared.rules.model import Rule
 
-MAX_CHAIN: Final = 5  # events in a row that each come from an action of a rule on the one before
 UNLIMITED: Final = Verdict()
 
 Owner = Literal["rule", "customer"]

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from shared.domain.spending import Window
+from shared.domain.spending import Controls, Window
 from shared.ports.notifier import Channel
 
 RuleDocument = Mapping[str, object]
@@ -54,6 +54,16 @@ class StoredRule:
     active: bool
     applied_by: str
     applied_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """What one version of a rule says. active: in force."""
+
+    rule_id: str
+    version: int
+    active: bool
+    document: RuleDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,14 @@ class OperatorDesk(Protocol):
         """
         ...
 
+    def documents(self, customer_id: UUID, *, rule_id: str | None = None) -> Sequence[StoredDocument]:
+        """Return the customer's stored documents by rule and version, retired ones too. rule_id: of this rule alone.
+
+        Raises:
+            TransientError: the database is away or busy.
+        """
+        ...
+
     def switch(self, customer_id: UUID, action_type: str, *, off: bool, by: str, why: str) -> None:
         """Stop what the customer's rules do of this kind (empty: of any), or let it go on, from the next event on.
 
@@ -159,8 +177,8 @@ class OperatorDesk(Protocol):
         """
         ...
 
-    def windows(self, customer_id: UUID) -> Sequence[Window]:
-        """Return what all rules of the customer together may do.
+    def controls(self, customer_id: UUID) -> Controls:
+        """Return what stops the customer's rules, and what all of them together may do.
 
         Raises:
             TransientError: the database is away or busy.

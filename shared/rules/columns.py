@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from decimal import Decimal
 from math import ceil, inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -118,7 +119,7 @@ class Keyed(Column):
         self._otherwise = self._silent | mask_where(lambda terms: true_of(terms, OTHER), by_value, size)
         for terms, bits in by_value.items():
             otherwise = true_of(terms, OTHER)
-            for value in _named(terms):
+            for value in named_values(terms):
                 if true_of(terms, value) is not otherwise:
                     self._flips[value].extend(bits)
 
@@ -146,7 +147,7 @@ class Listed(Column):
         self._elements: dict[str, tuple[int, int]] = {}
         for terms, bits in uses.items():
             for predicate, negated in terms:
-                for code in _codes(predicate):
+                for code in codes_of(predicate):
                     (self._excluded if negated else self._included)[code].extend(bits)
 
     def __missing__(self, value: object) -> int:
@@ -259,6 +260,13 @@ def _steps(terms: Terms) -> Iterator[tuple[Key | None, bool]]:
             yield point, true
 
 
+def possible(terms: Terms) -> bool:
+    """Whether a number or a date can make all terms true, each of which compares with one."""
+    if any(isinstance(value, Decimal) for value in named_values(terms)):
+        terms = tuple(_paired(term) for term in terms)
+    return any(true for _, true in _steps(terms))
+
+
 def _points(predicate: Predicate) -> Iterator[Key]:
     """Yield where the predicate may change: at a value, or at the next one after it."""
     low: Key
@@ -296,6 +304,12 @@ def _below(value: Key) -> Key:
     return date.min if isinstance(value, date) else -inf
 
 
+def in_days(term: Term) -> Term:
+    """Return a `within_days` as a range of whole days between the evaluation and the date."""
+    predicate = term.predicate
+    return Term(Predicate(predicate.fact, "between", predicate.value), term.negated)
+
+
 def _paired(term: Term) -> Term:
     """Return the term over pairs (value, 0), so that (value, 1) can stand for what comes right after it."""
     predicate = term.predicate
@@ -310,7 +324,7 @@ def _by_value(terms: Terms) -> bool:
     return all(term.predicate.op in LISTED_BY_VALUE for term in terms)
 
 
-def _named(terms: Terms) -> set[object]:
+def named_values(terms: Terms) -> set[object]:
     """Return the values that terms name one by one."""
     found: set[object] = set()
     for predicate, _ in terms:
@@ -319,7 +333,8 @@ def _named(terms: Terms) -> set[object]:
     return found
 
 
-def _codes(predicate: Predicate) -> tuple[str, ...]:
+def codes_of(predicate: Predicate) -> tuple[str, ...]:
+    """Return the codes that a predicate of a list names."""
     if predicate.op == "exists":
         return ()
     operand = predicate.value

@@ -49,6 +49,28 @@ def from_json(text: str) -> object:
         raise invalid("$", "a number or a nesting beyond what a rule can hold") from exc
 
 
+def line_of(text: str, nth: int, place: str) -> int:
+    """Return the line on which a JSON path of a text's nth document begins, or the nearest one around it; 1-based."""
+    nodes = list(yaml.compose_all(text, _PlainLoader))
+    node = nodes[nth] if nth < len(nodes) else None
+    line = 1 if node is None else node.start_mark.line + 1
+    for step in re.findall(r"[^.\[\]$]+", place):
+        node = _child(node, step)
+        if node is None:
+            break
+        line = node.start_mark.line + 1
+    return line
+
+
+def _child(node: yaml.Node | None, step: str) -> yaml.Node | None:
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in node.value if key.value == step), None)
+    if isinstance(node, yaml.SequenceNode) and step.isdigit() and int(step) < len(node.value):
+        found: yaml.Node = node.value[int(step)]
+        return found
+    return None
+
+
 def _bound(text: str) -> None:
     if len(text) > MAX_CHARACTERS:
         raise invalid("$", f"longer than {MAX_CHARACTERS} characters")

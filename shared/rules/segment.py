@@ -21,13 +21,14 @@ from shared.rules.columns import (
     Range,
     Terms,
     build_range,
+    in_days,
     mask_of,
     most_masks,
     true_of,
 )
 from shared.rules.evaluator import rank
 from shared.rules.facts import Catalogue
-from shared.rules.model import Predicate, Rule
+from shared.rules.model import Rule
 from shared.rules.normal_form import Term, conjunctions
 from shared.rules.values import FactType
 
@@ -228,7 +229,7 @@ def _by_place(terms: Terms, declared: Catalogue) -> Iterator[tuple[Place, Terms]
     for term in terms:
         place = Place(term.predicate.fact)
         if term.predicate.op == "within_days":
-            place, term = place._replace(relative=True), _in_days(term)  # noqa: PLW2901 - the same, counted in days
+            place, term = place._replace(relative=True), in_days(term)  # noqa: PLW2901 - the same, counted in days
         elif declared.facts[place.fact].type == "list[code]":
             place = _next_of(place, term, places)
         places[place].append(term)
@@ -243,8 +244,3 @@ def _next_of(place: Place, term: Term, places: Mapping[Place, list[Term]]) -> Pl
     while any(not said.negated and said.predicate.op != "exists" for said in places.get(place, ())):
         place = place._replace(nth=place.nth + 1)
     return place
-
-
-def _in_days(term: Term) -> Term:
-    predicate = term.predicate
-    return Term(Predicate(predicate.fact, "between", predicate.value), term.negated)

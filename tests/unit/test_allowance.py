@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.actions import MAX_CHAIN
 from shared.domain.spending import CUSTOMER, Controls, Spent, Window
-from shared.handlers.allowance import MAX_CHAIN, CountedAllowance
+from shared.handlers.allowance import CountedAllowance
 from shared.rules.engine import LimitedBy
 from shared.rules.language import parse_rule
 from shared.rules.model import Rule

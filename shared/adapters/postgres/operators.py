@@ -11,9 +11,17 @@ from sqlalchemy import Connection, Engine, RowMapping, text
 
 from shared.adapters.postgres import spending
 from shared.adapters.postgres.engine import database_errors
-from shared.domain.spending import Window
+from shared.domain.spending import Controls, Window
 from shared.ports.notifier import Channel
-from shared.ports.operators import ContractedFee, Customer, RuleChange, RuleDocument, StoredRule, Switch
+from shared.ports.operators import (
+    ContractedFee,
+    Customer,
+    RuleChange,
+    RuleDocument,
+    StoredDocument,
+    StoredRule,
+    Switch,
+)
 from shared.runtime.errors import PoisonError
 
 NOBODY = UUID(int=0)
@@ -51,6 +59,11 @@ FROM automation_rules r JOIN customers c ON c.id = r.customer_id
 WHERE (CAST(:customer_id AS uuid) IS NULL OR r.customer_id = CAST(:customer_id AS uuid))
     AND (r.active OR CAST(:retired AS boolean))
 ORDER BY c.name, r.rule_id, r.version
+""")
+DOCUMENTS = text("""
+SELECT rule_id, version, active, document FROM automation_rules
+WHERE customer_id = CAST(:customer_id AS uuid) AND (CAST(:rule_id AS text) IS NULL OR rule_id = :rule_id)
+ORDER BY rule_id, version
 """)
 SWITCH = text("""
 INSERT INTO rule_switches (customer_id, action_type, off, changed_by, why)
@@ -135,6 +148,12 @@ class PostgresOperatorDesk:
         with database_errors(), self._engine.begin() as connection:
             return [StoredRule(**row) for row in connection.execute(RULES, asked).mappings()]
 
+    def documents(self, customer_id: UUID, *, rule_id: str | None = None) -> Sequence[StoredDocument]:
+        """Return the customer's stored documents by rule and version."""
+        asked = {"customer_id": str(customer_id), "rule_id": rule_id}
+        with database_errors(), self._engine.begin() as connection:
+            return [StoredDocument(**row) for row in connection.execute(DOCUMENTS, asked).mappings()]
+
     def switch(self, customer_id: UUID, action_type: str, *, off: bool, by: str, why: str) -> None:
         """Stop what the customer's rules do of this kind (empty: of any), or let it go on."""
         change = {"action_type": action_type, "off": off, "by": by, "why": why}
@@ -157,10 +176,10 @@ class PostgresOperatorDesk:
             else:
                 connection.execute(UNLIMIT, asked)
 
-    def windows(self, customer_id: UUID) -> Sequence[Window]:
-        """Return what all rules of the customer together may do."""
+    def controls(self, customer_id: UUID) -> Controls:
+        """Return what stops the customer's rules, and what all of them together may do."""
         with database_errors(), self._engine.begin() as connection:
-            return spending.controls(connection, customer_id).windows
+            return spending.controls(connection, customer_id)
 
     def load_fees(self, customer_id: UUID, fees: Sequence[ContractedFee]) -> None:
         """Store what contracts say, over what was stored for the same payer, procedure and day."""
