@@ -89,8 +89,8 @@ def test_a_rule_that_does_not_load_is_refused_with_its_place(tmp_path: Path) -> 
     broken.write_text("id: late-filing\nversion: 1\nname: A\ntrigger: claim.denied\n")
     code, out, err = run("rules", "apply", str(broken), "--customer", "A", "--home", str(tmp_path / "home"))
     assert (code, out) == (1, "")
-    assert "late-filing.yaml" in err
-    assert "(invalid_rule)" in err
+    assert "late-filing.yaml:1: $: must contain" in err
+    assert "(invalid-rule)" in err
 
 
 def test_a_rule_that_does_not_keep_its_examples_is_refused(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_rule_that_does_not_keep_its_examples_is_refused(tmp_path: Path) -> No
     )
     code, out, err = run("rules", "apply", str(broken), "--customer", "A", "--home", str(tmp_path / "home"))
     assert (code, out) == (1, "")
-    assert "late-filing.yaml: version 1: examples[1]: fires and should not" in err
+    assert "late-filing.yaml:10: $.examples[1]: fires and should not" in err
 
 
 def test_the_demo_leaves_a_folder_alone_that_no_demo_made(tmp_path: Path) -> None:
