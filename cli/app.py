@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli import authorizations, connections, dead_letters, jobs, portals, rules, send, serve, trace
+from cli.cost import cost
 from cli.demo.command import demo
 from cli.migrate import migrate
 from cli.output import Failure, tell
@@ -45,6 +46,7 @@ app.command("serve")(serve.serve)
 app.command("send")(send.send)
 app.command("trace")(trace.trace)
 app.command("migrate")(migrate)
+app.command("cost")(cost)
 app.add_typer(connections.app, name="connections")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(authorizations.app, name="authorizations")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cli.cost_model import PRODUCTION
+
 if TYPE_CHECKING:
     from tests.terraform.plans import Plan
 
@@ -251,6 +253,31 @@ def test_what_was_asked_to_be_watched_is_watched(prod: "Plan") -> None:
     (dashboard,) = prod.of("google_monitoring_dashboard")
     for metric, declared in METRICS.items():
         assert declared.get("cloud_metric", metric) in dashboard.values["dashboard_json"], metric
+
+
+def test_the_cost_estimate_is_of_what_is_deployed(prod: "Plan") -> None:
+    primary = next(i for i in prod.of("google_sql_database_instance") if i.values["region"] == "us-central1")
+    (settings,) = primary.values["settings"]
+    assert settings["tier"] == f"db-custom-{PRODUCTION.sql_vcpu}-{PRODUCTION.sql_gib * 1024}"
+    assert settings["disk_size"] == PRODUCTION.sql_disk_gib
+    assert (settings["availability_type"] == "REGIONAL") == PRODUCTION.highly_available
+    assert (len(prod.of("google_sql_database_instance")) == 2) == PRODUCTION.standby
+    assert len(prod.of("google_kms_crypto_key")) == PRODUCTION.keys
+    (policy,) = prod.of("google_compute_security_policy")
+    assert len(policy.values["rule"]) == PRODUCTION.armor_rules
+    alerts = prod.of("google_monitoring_alert_policy")
+    assert sum(len(alert.values["conditions"]) for alert in alerts) == PRODUCTION.alert_conditions
+    configs = [
+        (f.values["service_config"][0], 1 if f.values["location"] == "us-central1" else 0)
+        for f in prod.of("google_cloudfunctions2_function")
+    ]
+    warm = [(config, config["min_instance_count"] * here) for config, here in configs]
+    assert sum(int(config["available_cpu"]) * count for config, count in warm) == PRODUCTION.warm_vcpu
+    assert sum(gib(config["available_memory"]) * count for config, count in warm) == PRODUCTION.warm_gib
+
+
+def gib(memory: str) -> float:
+    return float(memory[:-2]) / {"Gi": 1, "Mi": 1024}[memory[-2:]]
 
 
 @pytest.mark.parametrize("name", ["availability", "latency"])
