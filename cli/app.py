@@ -7,11 +7,12 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cli import authorizations, connections, dead_letters, jobs, portals, rules, send, serve, trace
+from cli import actions, appeals, authorizations, connections, dead_letters, jobs, portals, rules, send, serve, trace
 from cli.cost import cost
 from cli.demo.command import demo
 from cli.migrate import migrate
 from cli.output import Failure, tell
+from cli.portal_access import breakers, enable
 from shared.runtime.errors import UpstreamError
 
 
@@ -47,10 +48,14 @@ app.command("send")(send.send)
 app.command("trace")(trace.trace)
 app.command("migrate")(migrate)
 app.command("cost")(cost)
+app.add_typer(actions.app, name="actions")
+app.add_typer(appeals.app, name="appeals")
 app.add_typer(connections.app, name="connections")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(authorizations.app, name="authorizations")
 app.add_typer(jobs.app, name="jobs")
+portals.app.command("breakers")(breakers)
+portals.app.command("enable")(enable)
 app.add_typer(portals.app, name="portals")
 app.add_typer(rules.app, name="rules")
 

@@ -64,7 +64,6 @@ def _said(entry: ActionEntry, resolved: Resolved) -> Outgoing:
             ReleasedAction(entry.id, entry.subject, entry.type, 0),
             customer_id=entry.customer_id,
             now=resolved.at,
-            trace_parent="",
         )
         identity = derive(entry.id, "again", resolved.at.isoformat())
         return Outgoing("portal-actions", replace(event, id=identity))
@@ -94,6 +93,4 @@ def _said(entry: ActionEntry, resolved: Resolved) -> Outgoing:
 
 
 def _again(action: ReleasedAction, customer_id: UUID, now: datetime) -> Outgoing:
-    return Outgoing(
-        "portal-actions", request_again(action, customer_id=customer_id, now=now, trace_parent="")
-    )
+    return Outgoing("portal-actions", request_again(action, customer_id=customer_id, now=now))

@@ -12,6 +12,7 @@ from shared.domain.commands import Alert, Severity
 from shared.domain.events import Event, EventType, Outgoing, Topic
 from shared.domain.ids import derive
 from shared.domain.narration import narrate
+from shared.handlers.effects import CHAIN
 from shared.handlers.portal_visit import Done
 from shared.ports.ledger import ActionClaim, ReleasedAction
 
@@ -80,7 +81,7 @@ def released(due: Sequence[ReleasedAction], cause: Event, now: datetime) -> list
     return [_request(action, cause, now) for action in due]
 
 
-def request_again(action: ReleasedAction, *, customer_id: UUID, now: datetime, trace_parent: str) -> Event:
+def request_again(action: ReleasedAction, *, customer_id: UUID, now: datetime) -> Event:
     """Return a new request for an action that no message is under way for."""
     return Event(
         id=derive(action.action_id, "release", action.nth),
@@ -90,14 +91,14 @@ def request_again(action: ReleasedAction, *, customer_id: UUID, now: datetime, t
         time=now,
         customer_id=customer_id,
         data=orjson.dumps({"action_id": action.action_id, "type": action.type}),
-        trace_parent=trace_parent,
+        trace_parent=action.trace_parent,
         parent_id=action.action_id,
+        extensions={CHAIN: action.chain} if action.chain else {},
     )
 
 
 def _request(action: ReleasedAction, cause: Event, now: datetime) -> Outgoing:
-    event = request_again(action, customer_id=cause.customer_id, now=now, trace_parent=cause.trace_parent)
-    return Outgoing("portal-actions", event)
+    return Outgoing("portal-actions", request_again(action, customer_id=cause.customer_id, now=now))
 
 
 def _outcome(claim: ActionClaim, done: Done, cause: Event) -> Outgoing:
@@ -109,21 +110,11 @@ def _outcome(claim: ActionClaim, done: Done, cause: Event) -> Outgoing:
         "rule_id": claim.rule_id,
         "code": ending.code or None,
         "payer_id": claim.payer_key,
-        "chain": chain_of(cause),
         **(done.facts or {}),
     }
     event_type = EVENTS[ending.result]
     identity = derive(claim.action_id, event_type, ending.code, _nth(claim))
     return _event("domain-events", event_type, identity, {"action": action}, claim, cause, ending.at)
-
-
-def chain_of(cause: Event) -> int:
-    """Return how many outcomes of actions led to this request."""
-    try:
-        stated = orjson.loads(cause.data).get("chain", 0)
-    except (orjson.JSONDecodeError, AttributeError):
-        return 0
-    return stated if isinstance(stated, int) else 0
 
 
 def _nth(claim: ActionClaim) -> int:

@@ -135,6 +135,10 @@ def visit(claim: ActionClaim, worker: Worker) -> Done | Later:
     Raises:
         TransientError: the claim was taken over, or the record is away: stop, and let the message come back.
     """
+    days = int(str(claim.params.get("after_days", 0)))
+    due_at = claim.requested_at + timedelta(days=days)
+    if days and due_at > worker.clock():
+        return Later(due_at, "not_yet")
     try:
         errand = draft_errand(claim, worker)
     except PermanentError as exc:

@@ -36,6 +36,7 @@ class ActionClaim:
     params: Mapping[str, object]
     payer_key: str
     lease_expires_at: datetime
+    requested_at: datetime
     attempts: int = 0
     flow: str = ""
     reconciling: bool = False
@@ -92,12 +93,17 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedAction:
-    """A parked action that is due: a new message has to be sent for it. nth: which one that is."""
+    """A parked action that is due: a new message has to be sent for it. nth: which one that is.
+
+    trace_parent, chain: of the first request: the story goes on, and rules that chase each other are still found.
+    """
 
     action_id: UUID
     subject: str
     type: str
     nth: int
+    trace_parent: str = ""
+    chain: str = ""
 
 
 AppealOutcome = Literal["pending", "overturned", "partly", "upheld"]

@@ -73,6 +73,7 @@ def requested(clock: "Hands") -> ActionClaim:
         params={"template": "auto"},
         payer_key="",
         lease_expires_at=clock(),
+        requested_at=clock(),
     )
 
 

@@ -368,6 +368,21 @@ def test_at_its_last_delivery_a_waiting_action_is_parked_and_released_by_the_nex
     assert len(desk.portals.filed) == 1
 
 
+def test_a_check_that_is_to_wait_some_days_does(desk: Desk) -> None:
+    received = desk.request("check_claim_status", params={"after_days": 7})
+    asked_at = desk.row(received)["created_at"]
+    desk.clock.now = asked_at
+    assert desk.do(received).messages == ()
+    assert (desk.row(received)["parked"], desk.row(received)["due_at"]) == (
+        True,
+        asked_at + timedelta(days=7),
+    )
+    desk.clock.forward(7 * 86_400)
+    [again] = desk.again(desk.do(desk.request("check_claim_status")))
+    desk.do(again)
+    assert desk.row(received)["state"] == "settled"
+
+
 def test_outside_its_hours_a_portal_is_left_alone(desk: Desk) -> None:
     office = Manners(zone="America/New_York", open=(Window(time(8), time(18)),))
     closed = replace(desk.worker, manners={desk.payer: office})

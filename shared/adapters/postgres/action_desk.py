@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection, Engine, RowMapping, text
 
-from shared.adapters.postgres.action_rows import stamp
+from shared.adapters.postgres.action_rows import released, stamp
 from shared.adapters.postgres.engine import database_errors
 from shared.domain.events import Message, Outgoing, trace_id
 from shared.ports.action_desk import (
@@ -21,7 +21,7 @@ from shared.ports.action_desk import (
     VisitEntry,
     Woken,
 )
-from shared.ports.ledger import AppealOutcome, ReleasedAction
+from shared.ports.ledger import AppealOutcome
 from shared.ports.record import Emitted
 from shared.runtime.envelope import to_attributes
 from shared.runtime.errors import PermanentError
@@ -95,7 +95,9 @@ WHERE id IN (
         AND coalesce(due_at, '-infinity') <= CAST(:at AS timestamptz)
         AND coalesce(lease_expires_at, '-infinity') <= CAST(:at AS timestamptz)
     ORDER BY due_at NULLS FIRST, id LIMIT CAST(:most AS integer) FOR UPDATE SKIP LOCKED)
-RETURNING id, customer_id, subject, type, releases
+RETURNING id, customer_id, subject, type, releases,
+    (SELECT o.attributes ->> 'traceparent' FROM outbox o WHERE o.id = actions.id) AS trace_parent,
+    (SELECT o.attributes ->> 'ce-rulechain' FROM outbox o WHERE o.id = actions.id) AS chain
 """)
 EMIT = text("""
 INSERT INTO outbox (id, customer_id, consumer, parent_id, topic, event_type, trace_id, attributes, data)
@@ -208,10 +210,7 @@ class PostgresActionDesk:
         """Put a request into the outbox for each action that is due and parked, or has no message under way."""
         asked = {"at": stamp(at), "stale": stamp(stale_before), "most": most}
         with database_errors(), self._engine.begin() as connection:
-            woken = [
-                Woken(row.customer_id, ReleasedAction(row.id, row.subject, row.type, row.releases))
-                for row in connection.execute(WAKE, asked)
-            ]
+            woken = [Woken(row.customer_id, released(row)) for row in connection.execute(WAKE, asked)]
             _emit(connection, [request(one) for one in woken])
             return len(woken)
 

@@ -35,7 +35,7 @@ WHERE a.id = CAST(:id AS uuid) AND a.ended_at IS NULL
         OR (a.state IN ('claimed', 'committing', 'unknown')
             AND coalesce(a.lease_expires_at, '-infinity') <= CAST(:now AS timestamptz)))
 RETURNING a.id, a.customer_id, a.type, a.subject, a.rule_id, a.params, a.payer_key, a.attempts, a.flow, a.state,
-    a.client_reference, a.seen_before, a.committed_at, a.submissions, a.lease_expires_at
+    a.client_reference, a.seen_before, a.committed_at, a.submissions, a.lease_expires_at, a.created_at
 """)
 
 LOOK = text("""
@@ -123,7 +123,9 @@ WHERE id IN (
         AND coalesce(due_at, '-infinity') <= CAST(:now AS timestamptz)
         AND coalesce(lease_expires_at, '-infinity') <= CAST(:now AS timestamptz)
     ORDER BY due_at NULLS FIRST, id LIMIT CAST(:most AS integer) FOR UPDATE SKIP LOCKED)
-RETURNING id, subject, type, releases
+RETURNING id, subject, type, releases,
+    (SELECT o.attributes ->> 'traceparent' FROM outbox o WHERE o.id = actions.id) AS trace_parent,
+    (SELECT o.attributes ->> 'ce-rulechain' FROM outbox o WHERE o.id = actions.id) AS chain
 """)
 
 
@@ -165,6 +167,7 @@ def claimed(row: Row[tuple[object, ...]], token: UUID) -> ActionClaim:
         params=row.params,
         payer_key=row.payer_key,
         lease_expires_at=row.lease_expires_at,
+        requested_at=row.created_at,
         attempts=row.attempts,
         flow=row.flow,
         reconciling=row.state == "unknown",
@@ -225,7 +228,19 @@ def release(
 ) -> Sequence[ReleasedAction]:
     """Take parked actions that are due out of the parking place; a message for each must follow in this transaction."""
     rows = connection.execute(RELEASE, {"customer_id": str(customer_id), "now": stamp(now), "most": most})
-    return [ReleasedAction(row.id, row.subject, row.type, row.releases) for row in rows]
+    return [released(row) for row in rows]
+
+
+def released(row: Row[tuple[object, ...]]) -> ReleasedAction:
+    """Return what a row of RELEASE or of the desk's WAKE says."""
+    return ReleasedAction(
+        row.id,
+        row.subject,
+        row.type,
+        row.releases,
+        trace_parent=row.trace_parent or "",
+        chain=row.chain or "",
+    )
 
 
 def record_appeal(connection: Connection, customer_id: UUID, appeal: Appeal) -> None:
