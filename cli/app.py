@@ -7,7 +7,19 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cli import actions, appeals, authorizations, connections, dead_letters, jobs, portals, rules, send, serve, trace
+from cli import (
+    actions,
+    appeals,
+    authorizations,
+    connections,
+    dead_letters,
+    jobs,
+    portals,
+    rules,
+    send,
+    serve,
+    trace,
+)
 from cli.cost import cost
 from cli.demo.command import demo
 from cli.migrate import migrate

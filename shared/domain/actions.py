@@ -31,6 +31,7 @@ RETRY_AFTER: Final = (
     timedelta(hours=6),
 )
 MAX_SUBMISSIONS: Final = 3  # one, and again where it surely was not taken
+MAX_CHAIN: Final = 5  # actions that follow from actions' outcomes; beyond, rules chase each other
 
 
 def client_reference(action_id: UUID) -> str:
