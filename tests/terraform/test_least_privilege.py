@@ -25,11 +25,7 @@ def of_functions() -> set[Grant]:
     grants = set()
     for row in table(DOCUMENT, "### What each function may do"):
         who = row["function"].replace("_", "-")
-        grants |= {
-            Grant(who, "pubsub.publisher", f"topic {topic}")
-            for topic in listed(row["publishes to"])
-            if topic in TOPICS["topics"]
-        }
+        grants |= {Grant(who, "pubsub.publisher", f"topic {topic}") for topic in listed(row["publishes to"])}
         for secret in listed(row["reads secrets"]):
             where = f"secrets named {secret}" if "*" in secret else f"secret {secret}"
             grants.add(Grant(who, READER, where))
@@ -43,8 +39,7 @@ def of_functions() -> set[Grant]:
         if row["evidence"] == "adds":
             grants.add(Grant(who, "storage.objectCreator", "bucket evidence"))
         grants.add(Grant(who, "cloudtrace.agent", "project"))
-        if not row["called by"].startswith("push-") or who in PUSHED:
-            grants.add(Grant(row["called by"], "run.invoker", f"function {who}"))
+        grants.add(Grant(row["called by"], "run.invoker", f"function {who}"))
     return grants
 
 

@@ -55,6 +55,7 @@ resource "google_cloud_run_v2_service" "execute_action" {
           PYTHONOPTIMIZE           = "1"
           UPSTREAM_DATABASE        = local.database_instances[each.value]
           UPSTREAM_EVIDENCE_BUCKET = google_storage_bucket.evidence.name
+          UPSTREAM_PORTAL_SESSIONS = tostring(local.worker.concurrency)
         })
         content {
           name  = env.key
@@ -100,7 +101,7 @@ resource "google_cloud_run_v2_service" "execute_action" {
 }
 
 resource "google_cloud_run_v2_service_iam_member" "execute_action" {
-  for_each = contains(keys(local.subscription_of), "execute_action") ? toset(local.regions) : []
+  for_each = toset(local.regions)
 
   project  = var.project_id
   location = each.value

@@ -61,7 +61,7 @@ locals {
 
   # Who calls whom: pushed by a subscription, or fired by the scheduler.
   subscription_of = { for name, one in var.topics.subscriptions : one.function => name }
-  scheduled       = toset([for name in keys(var.schedules.schedules) : name if contains(keys(local.functions), name)])
+  scheduled       = toset(keys(var.schedules.schedules))
   invokers = {
     for name in keys(local.deployed) : name => merge(
       contains(keys(local.subscription_of), name) ? { push = local.emails["push:${name}"] } : {},

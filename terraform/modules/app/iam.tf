@@ -69,9 +69,7 @@ locals {
   emails = { for key, id in local.account_ids : key => "${id}@${var.project_id}.iam.gserviceaccount.com" }
 
   publishers = merge([
-    for name, one in local.access : {
-      for topic in one.publishes : "${name}:${topic}" => { name = name, topic = topic } if contains(local.topics, topic)
-    }
+    for name, one in local.access : { for topic in one.publishes : "${name}:${topic}" => { name = name, topic = topic } }
   ]...)
 
   secret_readers = merge(
