@@ -11,7 +11,7 @@ from uuid import UUID
 class ArchivedEvent:
     """One domain event as it was published. data: decoded. seen: facts that cost a query, as its decisions saw them."""
 
-    id: UUID
+    id: str
     type: str
     at: datetime
     data: Mapping[str, object] = field(repr=False)

@@ -4,6 +4,7 @@ A page comes as one JSON text: a row for each event costs the driver five times 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -15,7 +16,7 @@ from shared.adapters.postgres.engine import database_errors
 from shared.ports.archive import ArchivedEvent
 
 PAGE: Final = 5000
-FIRST_ID: Final = UUID(int=0)
+FIRST_ID: Final = str(UUID(int=0))
 
 EVENT = text("""
 SELECT o.customer_id, jsonb_build_array(o.id, o.event_type, o.created_at,
@@ -69,21 +70,23 @@ class PostgresEventArchive:
     def pages(self, customer_id: UUID, *, since: date, until: date) -> Iterator[Sequence[ArchivedEvent]]:
         """Yield the customer's events, oldest first."""
         asked = {"customer_id": str(customer_id), "until": _ends(until), "page": PAGE}
-        after, after_id = _begins(since), FIRST_ID
-        while True:
-            with database_errors(), self._engine.begin() as connection:
-                parameters = {**asked, "after": after, "after_id": str(after_id)}
-                found = connection.execute(PAGES, parameters).scalar_one()
-            if found is None:
-                return
-            rows = orjson.loads(found)
-            yield [_archived(row) for row in rows]
-            after_id, after = UUID(rows[-1][0]), rows[-1][2]
+        with ThreadPoolExecutor(1) as ahead:  # the server joins the next page while this one is decided
+            following = ahead.submit(self._page, {**asked, "after": _begins(since), "after_id": FIRST_ID})
+            while (found := following.result()) is not None:
+                rows = orjson.loads(found)
+                last_id, _, last_at, *_ = rows[-1]
+                following = ahead.submit(self._page, {**asked, "after": last_at, "after_id": last_id})
+                yield [_archived(row) for row in rows]
+
+    def _page(self, asked: Mapping[str, object]) -> str | None:
+        with database_errors(), self._engine.begin() as connection:
+            found: str | None = connection.execute(PAGES, asked).scalar_one()
+        return found
 
 
 def _archived(row: Sequence[Any]) -> ArchivedEvent:
     event_id, event_type, at, data, explanations = row
-    return ArchivedEvent(UUID(event_id), event_type, datetime.fromisoformat(at), data, _seen(explanations))
+    return ArchivedEvent(event_id, event_type, datetime.fromisoformat(at), data, _seen(explanations))
 
 
 def _seen(explanations: Sequence[Sequence[Mapping[str, object]]] | None) -> Mapping[str, object]:
