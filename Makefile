@@ -58,6 +58,7 @@ format-check: $(VENV)/dev.stamp
 
 lint: $(VENV)/dev.stamp ## ruff, every rule but those that pyproject.toml gives a reason against
 	$(BIN)/ruff check .
+	$(BIN)/hadolint Dockerfile
 
 types: $(VENV)/dev.stamp ## mypy --strict, on code and tests
 	$(BIN)/mypy
