@@ -33,6 +33,8 @@ class _Pages:
         self._desk = desk
 
     async def login(self, request: web.Request) -> web.Response:
+        if self._desk.moved_to and request.host not in self._desk.moved_to:
+            raise web.HTTPFound(f"{self._desk.moved_to}/aetna/login")
         await self._desk.meet("login")
         return self._desk.page("login", error="", expired="expired" in request.query)
 

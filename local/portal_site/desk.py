@@ -46,7 +46,10 @@ class RefusedError(Exception):
 
 @dataclass(slots=True)
 class Desk:
-    """One portal's state. indexing_s: how long a submission takes to show in the search. slow_s: how slow slow is."""
+    """One portal's state. indexing_s: how long a submission takes to show in the search. slow_s: how slow slow is.
+
+    moved_to: another site that its sign-in page is sent to, as by whoever has taken the portal's name.
+    """
 
     portal: str
     store: Store
@@ -55,6 +58,7 @@ class Desk:
     slow_s: float = 30.0
     sessions: dict[str, Session] = field(default_factory=dict)
     presses: int = 0
+    moved_to: str = ""
 
     @property
     def cookie(self) -> str:
