@@ -13,6 +13,7 @@ from cli import (
     authorizations,
     connections,
     dead_letters,
+    import_file,
     jobs,
     portals,
     rules,
@@ -57,6 +58,7 @@ app = typer.Typer(
 app.command("demo")(demo)
 app.command("serve")(serve.serve)
 app.command("send")(send.send)
+app.command("import")(import_file.import_)
 app.command("trace")(trace.trace)
 app.command("migrate")(migrate)
 app.command("cost")(cost)

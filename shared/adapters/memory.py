@@ -86,6 +86,26 @@ class InMemoryIdempotencyStore:
         return found if found is not None and found.token == claim.token and found.outcome is None else None
 
 
+class InMemoryPayloadStore:
+    """Payloads in a dictionary."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def put(self, customer_id: UUID, event_id: UUID, body: bytes) -> str:
+        """Return the reference, once the body is kept."""
+        reference = f"memory:{customer_id}/{event_id}"
+        self.kept[reference] = body
+        return reference
+
+    def get(self, reference: str) -> bytes:
+        """Return what is kept there."""
+        try:
+            return self.kept[reference]
+        except KeyError as exc:
+            raise PoisonError("payload_missing", "the payload is not where its event says") from exc
+
+
 class InMemoryPublisher:
     """Keeps what was published. failure: what the next calls meet instead of a broker.
 

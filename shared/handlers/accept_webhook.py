@@ -9,9 +9,11 @@ from uuid import UUID
 
 from shared.domain.events import Event, Outgoing
 from shared.domain.ids import event_id
+from shared.handlers.claim_check import checked_in
 from shared.ports.clock import Clock
 from shared.ports.connections import Connection
 from shared.ports.idempotency import Claim, IdempotencyStore, Settled
+from shared.ports.payloads import PayloadStore
 from shared.ports.publisher import Publisher
 from shared.runtime.cached import Cached
 from shared.runtime.envelope import to_message
@@ -86,6 +88,7 @@ class Ingress:
     limiter: RateLimiter
     keys: IdempotencyStore
     publisher: Publisher
+    payloads: PayloadStore
     clock: Clock
     monotonic_s: Callable[[], float]
 
@@ -114,8 +117,9 @@ async def accept_webhook(delivery: RawDelivery, *, ingress: Ingress) -> Accepted
         return Accepted(event.id, connection, claim.outcome, allowance, None)
     if __debug__:
         reach("ingress.after_claim")
+    carried = await checked_in(event, ingress.payloads)
     await ingress.publisher.publish(
-        [to_message(Outgoing("webhook-events", event))], timeout_s=PUBLISH_TIMEOUT_S
+        [to_message(Outgoing("webhook-events", carried))], timeout_s=PUBLISH_TIMEOUT_S
     )
     if __debug__:
         reach("ingress.after_publish")

@@ -7,31 +7,39 @@ from shared.domain.claims import Delivery
 from shared.domain.events import Event, Outgoing, Received
 from shared.domain.narration import narrate
 from shared.formats.registry import read
+from shared.handlers.claim_check import payload_of
 from shared.ports.clock import Clock
+from shared.ports.payloads import PayloadStore
 from shared.ports.record import Emitted, EventRecord, EventTransaction
 
 CONSUMER = "process_webhook"
 CHUNK = 500  # records held at a time
 
 
-def process_webhook(received: Sequence[Received], *, record: EventRecord, clock: Clock) -> Sequence[Emitted]:
+def process_webhook(
+    received: Sequence[Received], *, record: EventRecord, payloads: PayloadStore, clock: Clock
+) -> Sequence[Emitted]:
     """Store what the payloads of one customer state; return, for each, the domain events that it causes.
 
     Raises:
-        PoisonError: a payload does not parse; the place says where. Nothing was stored, of any of them.
-        TransientError: the database is away or busy. Nothing was stored.
+        PoisonError: a payload does not parse; the place says where. Or it is not where its event says. Nothing was
+            stored, of any of them.
+        TransientError: the database or the store of payloads is away or busy. Nothing was stored.
     """
+    bodies = [
+        payload_of(one.event, payloads) for one in received
+    ]  # before the transaction: it waits for nobody
     with record.events(CONSUMER, received) as transactions:
-        for one, transaction in zip(received, transactions, strict=True):
+        for one, body, transaction in zip(received, bodies, transactions, strict=True):
             if not transaction.repeat:
-                _store(transaction, one.event, clock)
+                _store(transaction, one.event, body, clock)
     return [transaction.emitted for transaction in transactions]
 
 
-def _store(transaction: EventTransaction, event: Event, clock: Clock) -> None:
+def _store(transaction: EventTransaction, event: Event, body: bytes, clock: Clock) -> None:
     records = read(
         Delivery(
-            body=event.data,
+            body=body,
             content_type=event.content_type,
             format=event.extensions.get("payloadformat", "auto"),
         )

@@ -9,6 +9,7 @@ PieceKind = Literal[
     "screenshot",  # masked: no patient data
     "trace",  # of a failure: shows patient data
     "document",  # a letter or report as it was sent: patient data
+    "payload",  # what a payer sent and no message can hold: patient data (shared/ports/payloads.py)
 ]
 
 

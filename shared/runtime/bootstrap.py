@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from shared.ports.jobs import JobRuns
     from shared.ports.notification_log import NotificationLog
     from shared.ports.notifier import Notifier
+    from shared.ports.payloads import PayloadStore
     from shared.ports.pdf import PdfPrinter
     from shared.ports.portal import Portals
     from shared.ports.publisher import Publisher
@@ -175,6 +176,7 @@ class App:
             limiter=RateLimiter(),
             keys=self.keys,
             publisher=self.publisher,
+            payloads=self.payloads,
             clock=self.clock,
             monotonic_s=time.monotonic,
         )
@@ -260,6 +262,13 @@ class App:
         return FileEvidenceStore(self.settings.home / "evidence")
 
     @cached_property
+    def payloads(self) -> "PayloadStore":
+        """Payloads that no message holds."""
+        from shared.adapters.payloads import StoredPayloads
+
+        return StoredPayloads(self.evidence)
+
+    @cached_property
     def worker(self) -> "Worker":
         """What `execute_action` needs."""
         from shared.adapters.postgres.cases import PostgresCaseFiles
@@ -307,7 +316,9 @@ class App:
         """Payers' payloads, those of one customer in one transaction."""
         from shared.handlers.process_webhook import process_webhook as handler
 
-        return Together(partial(handler, record=self.record, clock=self.clock), self.in_thread)
+        return Together(
+            partial(handler, record=self.record, payloads=self.payloads, clock=self.clock), self.in_thread
+        )
 
     @cached_property
     def apply_rules(self) -> "Together":

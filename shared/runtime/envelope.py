@@ -16,7 +16,15 @@ from shared.runtime.errors import PoisonError
 MAX_ATTRIBUTE_BYTES = 1024
 MAX_ATTEMPT_DIGITS = 9  # what a column of the record holds; more is nobody's count
 EVENT_TYPES: dict[str, EventType] = {TYPE_PREFIX + name: name for name in get_args(EventType)}
-EXTENSIONS = ("connectionid", "provider", "payloadformat", "deliveryid", "rulechain")
+EXTENSIONS = (
+    "connectionid",
+    "provider",
+    "payloadformat",
+    "deliveryid",
+    "payloadref",
+    "payloadsha256",
+    "rulechain",
+)
 REPLAY_ID, REPLAY_FOR = "ce-replayid", "ce-replayfor"
 REPLAY_ATTRIBUTES = (REPLAY_ID, REPLAY_FOR)
 

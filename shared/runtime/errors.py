@@ -30,6 +30,8 @@ ErrorCode = Literal[
     "claim_lost",  # our claim on a key was taken over
     "unreadable_payload",  # does not parse; the place says where
     "unknown_format",  # no reader for this payload
+    "payload_missing",  # a payload that was kept apart from its message is not there
+    "payload_changed",  # or is not the one that was sent
     "invalid_event",  # a message that is not one of our CloudEvents
     "unknown_customer",  # the event's customer does not exist
     "invalid_rule",  # a stored rule that no longer validates

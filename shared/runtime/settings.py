@@ -9,8 +9,10 @@ from typing import Literal, get_args
 Runtime = Literal["embedded", "emulators", "gcp"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
-MAX_BODY_BYTES = 8 * 1024 * 1024  # Pub/Sub takes 10 MB a message, attributes and all
-BODY_TIMEOUT_S = 30.0  # 8 MiB at 280 KB/s
+MAX_BODY_BYTES = 32 * 1024 * 1024  # what Cloud Run takes of a request
+MAX_INLINE_BYTES = 256 * 1024  # a larger body is kept in a store, and its message says where
+MAX_EDITED_BYTES = 8 * 1024 * 1024  # a corrected dead letter goes in its message: Pub/Sub takes 10 MB of one
+BODY_TIMEOUT_S = 120.0  # 32 MiB at 280 KB/s
 SIGNATURE_TOLERANCE_S = 300
 KEY_TTL_S = 24 * 3600
 CONNECTION_CACHE_S = 60.0

@@ -9,6 +9,7 @@ import pytest
 from shared.adapters.memory import (
     InMemoryConnectionRegistry,
     InMemoryIdempotencyStore,
+    InMemoryPayloadStore,
     InMemoryPublisher,
     InMemorySecretStore,
 )
@@ -53,6 +54,7 @@ class Ingresses:
             limiter=RateLimiter(),
             keys=InMemoryIdempotencyStore(clock=lambda: NOW),
             publisher=self.publisher,
+            payloads=InMemoryPayloadStore(),
             clock=lambda: NOW,
             monotonic_s=self.watch,
         )

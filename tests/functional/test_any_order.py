@@ -198,7 +198,9 @@ def deliver(pipeline: "Pipeline", customer: UUID, *nths: int) -> None:
     received = [delivered(customer, nth) for nth in nths]
     for _ in range(20):
         try:
-            process_webhook(received, record=pipeline.app.record, clock=system_clock)
+            process_webhook(
+                received, record=pipeline.app.record, payloads=pipeline.app.payloads, clock=system_clock
+            )
         except TransientError:
             continue
         return

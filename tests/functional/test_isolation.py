@@ -490,7 +490,9 @@ def test_an_event_with_the_id_of_theirs_is_not_handed_their_messages(told: Told)
     received = told.as_ours(
         "claim.denied", **{"ce-id": str(parent), "ce-type": "app.upstream.webhook.received"}
     )
-    (emitted,) = process_webhook([received], record=pipeline.app.record, clock=system_clock)
+    (emitted,) = process_webhook(
+        [received], record=pipeline.app.record, payloads=pipeline.app.payloads, clock=system_clock
+    )
     assert emitted.messages == ()
     pipeline.app.record.mark_published(
         [Emitted(told.two.ours, tuple(UUID(row["id"]) for row in before["outbox"]))]

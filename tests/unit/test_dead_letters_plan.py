@@ -14,7 +14,7 @@ from shared.handlers.dead_letters.routes import DECLARED, read_routes, routes
 from shared.ports.dead_letters import Asked, Facts, Letter, Run, Tally, Wanted
 from shared.runtime.envelope import acting_id
 from shared.runtime.errors import PoisonError
-from shared.runtime.settings import MAX_BODY_BYTES
+from shared.runtime.settings import MAX_EDITED_BYTES
 
 NOW = datetime(2026, 2, 3, tzinfo=UTC)
 EVENT_ID, CUSTOMER = UUID(int=1), UUID(int=2)
@@ -158,7 +158,7 @@ ONE, ALL = Wanted(ids=(LETTER.id,)), Wanted(state="open")
         (ALL, lambda run: replace(run, by=""), "bad_request"),
         (ALL, lambda run: replace(run, why="  "), "bad_request"),
         (ALL, lambda run: replace(run, edited=b"x"), "bad_request"),
-        (ONE, lambda run: replace(run, edited=b"x" * (MAX_BODY_BYTES + 1)), "payload_too_large"),
+        (ONE, lambda run: replace(run, edited=b"x" * (MAX_EDITED_BYTES + 1)), "payload_too_large"),
         (ALL, lambda run: replace(run, replay_id="x" * 65), "bad_request"),
         (ALL, lambda run: replace(run, replay_id="a/b"), "bad_request"),
     ],

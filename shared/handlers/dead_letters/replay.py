@@ -18,7 +18,7 @@ from shared.ports.publisher import Publisher
 from shared.runtime.dead_letters import LETTER, REPLAY, original
 from shared.runtime.envelope import REPLAY_FOR, REPLAY_ID
 from shared.runtime.errors import PoisonError
-from shared.runtime.settings import MAX_BODY_BYTES, PUBLISH_TIMEOUT_S
+from shared.runtime.settings import MAX_EDITED_BYTES, PUBLISH_TIMEOUT_S
 
 POLL_S: Final = 0.2
 MAX_CHUNK: Final = 25
@@ -126,8 +126,8 @@ def check_run(wanted: Wanted, run: Run, limits: Limits) -> None:
         raise PoisonError("bad_request", "say who replays them, and why")
     if run.edited is not None and len(wanted.ids) != 1:
         raise PoisonError("bad_request", "a corrected body is for one letter: name its id")
-    if run.edited is not None and len(run.edited) > MAX_BODY_BYTES:
-        raise PoisonError("payload_too_large", f"the corrected body is over {MAX_BODY_BYTES} bytes")
+    if run.edited is not None and len(run.edited) > MAX_EDITED_BYTES:
+        raise PoisonError("payload_too_large", f"the corrected body is over {MAX_EDITED_BYTES} bytes")
     if len(run.replay_id) > MAX_REPLAY_ID or not all(c.isalnum() or c in "-_.:" for c in run.replay_id):
         raise PoisonError(
             "bad_request", f"a replay id is up to {MAX_REPLAY_ID} letters, digits and any of - _ . :"
