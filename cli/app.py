@@ -26,6 +26,7 @@ from cli.demo.command import demo
 from cli.migrate import migrate
 from cli.output import Failure, tell
 from cli.portal_access import breakers, enable
+from cli.report import command as report
 from shared.runtime.errors import UpstreamError
 
 
@@ -71,6 +72,7 @@ app.add_typer(jobs.app, name="jobs")
 portals.app.command("breakers")(breakers)
 portals.app.command("enable")(enable)
 app.add_typer(portals.app, name="portals")
+app.add_typer(report.app, name="report")
 app.add_typer(rules.app, name="rules")
 
 
