@@ -6,23 +6,34 @@ Expectations come from the generator's manifest and from the sample files' text,
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Literal
 
 from cli.demo.found import Found
-from cli.demo.portal_scene import DELIVERIES, EVENTS, SUBMISSIONS
+from cli.demo.portal_scene import DELIVERIES, LEARNT, RUNS, STATED, SUBMISSIONS
 from cli.demo.posting import Reply
 from cli.demo.sample_files import Counts
 from cli.seed import SAMPLES_CUSTOMER
 from local.sample_month import Manifest, Totals
+from shared.domain.claims import Party
 from shared.ports.notifier import ChannelKind
 
 APPEALED_OVER_CENTS: Final = 50_000  # denial-over-amount
 UNDERPAID_BY_CENTS: Final = 2_500  # underpayment-against-contract
 STREAK: Final = 3  # three-denials-in-a-row
-TELLING: Final = ("denial-over-amount", "three-denials-in-a-row", "risky-claim-hold")
+TELLING: Final = (
+    "denial-over-amount", "three-denials-in-a-row", "risky-claim-hold", "payer-change-tell",
+    "authorization-renewed-tell",
+)  # fmt: skip
 PAID: Final = ("paid", "partially_paid")
 OUTCOMES: Final = ("action.succeeded", "action.failed", "action.escalated")
-FOLLOW_UPS: Final = ("notification.requested", "action.requested", *OUTCOMES)
+BY_JOBS: Final = (
+    "authorization.expiring", "authorization.check_due", "authorization.renewed", "authorization.expired",
+    "payer.change_detected", "payer.change_updated", "payer.change_closed", "job.finished",
+)  # fmt: skip
+FOLLOW_UPS: Final = (
+    "notification.requested", "action.requested", "job.task", "job.task_finished", *OUTCOMES, *BY_JOBS,
+)  # fmt: skip
 KINDS: Final[tuple[ChannelKind, ...]] = ("email", "slack", "webhook")
 
 
@@ -54,8 +65,8 @@ def checks(
 
     taken: notifications that arrived, by kind of channel. portals: their scene was played.
     """
-    scene = EVENTS if portals else 0
-    outcomes = sum(found.sum("events", event_type=kind) for kind in OUTCOMES)
+    scene = STATED + LEARNT if portals else 0
+    outcomes = sum(found.sum("events", event_type=kind) for kind in (*OUTCOMES, *BY_JOBS))
     return [
         *_replies(manifest, files, replies, DELIVERIES if portals else 0),
         *(check for name, totals in manifest.practices.items() for check in _practice(name, totals, found)),
@@ -65,6 +76,34 @@ def checks(
         Check("events decided", _events(manifest.total) + files.events + scene + outcomes, found.decided),
         Check("dead letters", manifest.dead_letters + files.unreadable, len(found.facts["dead_letters"])),
     ]
+
+
+def job_checks(manifest: Manifest, found: Found, *, by: date, runs: int, portals: bool) -> Iterator[Check]:
+    """Compare what the jobs told with what the month implies by a day.
+
+    One that is replaced may be told of before what replaces it is stored. A payer changes only where a practice's
+    denials in a row say so.
+    """
+    due = manifest.told_of(by)
+    fired = [row for row in found.facts["rules"] if row["rule_id"] == "authorization-expiring-reauth"]
+    asked = sum(
+        row["n"] for row in fired if row["customer"] in manifest.practices and row["decision"] == "fired"
+    )
+    scene = 1 if portals else 0
+    told = found.sum("events", event_type="authorization.expiring")
+    renewed = found.sum("events", event_type="authorization.renewed")
+    looked = found.sum("actions", type="check_authorization_status", state="settled")
+    yield Check("job runs finished", runs + scene * RUNS, found.sum("jobs", state="finished"))
+    yield Check("job runs not finished", 0, found.sum("jobs", state="running"))
+    yield Check("authorizations told of in their lead time", due + scene, told, "at least")
+    yield Check("renewals asked for", told - scene, asked)
+    yield Check("renewals looked at in the portal", scene, looked)
+    yield Check("authorizations renewed", scene + manifest.replaced, renewed)
+    streaks = {
+        (practice, Party(payer).key) for (practice, payer), n in manifest.streaks.items() if n >= STREAK
+    }
+    calm = [row for row in found.facts["findings"] if (row["customer"], row["payer_key"]) not in streaks]
+    yield Check("changes found of payers that do as before", 0, len(calm))
 
 
 def portal_checks(found: Found, submissions: int, *, portals: bool) -> Iterator[Check]:

@@ -78,6 +78,16 @@ WHERE o.consumer = 'process_webhook' AND EXISTS (
 GROUP BY o.parent_id ORDER BY count(*), o.parent_id LIMIT 1
 """
 
+JOBS = "SELECT job, state, count(*) AS n FROM job_runs GROUP BY 1, 2 ORDER BY 1"
+FINDINGS = """
+SELECT c.name AS customer, f.kind, f.payer_key, f.subject, f.baseline, f.current, 1 AS n
+FROM findings f JOIN customers c ON c.id = f.customer_id ORDER BY 1, 2, 3, 4
+"""
+AUTHORIZATIONS = """
+SELECT c.name AS customer, a.state, count(*) AS n FROM authorizations a JOIN customers c ON c.id = a.customer_id
+GROUP BY 1, 2 ORDER BY 1, 2
+"""
+
 FACTS: Final = {
     "payments": PAYMENTS,
     "claims": CLAIMS,
@@ -89,6 +99,9 @@ FACTS: Final = {
     "notifications": NOTIFICATIONS,
     "portals": PORTALS,
     "dead_letters": DEAD_LETTERS,
+    "jobs": JOBS,
+    "findings": FINDINGS,
+    "authorizations": AUTHORIZATIONS,
     "hops": HOPS,
 }
 

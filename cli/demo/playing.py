@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from cli import pipeline
-from cli.demo.checks import checks, portal_checks
+from cli.demo.checks import checks, job_checks, portal_checks
+from cli.demo.firing import RENEWED_AFTER, fire_jobs
 from cli.demo.found import Found, find
 from cli.demo.portal_scene import Stage, play_scene, set_stage
 from cli.demo.posting import Poster, Reply
@@ -66,6 +67,7 @@ async def play(wanted: Wanted) -> Story:
         workspace = Workspace(running.settings, None)
         try:
             replies, posting_s = await _posted([*files, *month.deliveries], month, running, workspace, stage)
+            runs = await fire_jobs(running, stage)
             found = await asyncio.to_thread(find, workspace.engine)
             submissions = stage.submissions()
         finally:
@@ -77,6 +79,13 @@ async def play(wanted: Wanted) -> Story:
         checks=[
             *checks(
                 month.manifest, counts, replies, found, running.sinks.taken, portals=stage.site is not None
+            ),
+            *job_checks(
+                month.manifest,
+                found,
+                by=month.last_day + (RENEWED_AFTER if stage.site else timedelta()),
+                runs=runs,
+                portals=stage.site is not None,
             ),
             *portal_checks(found, submissions, portals=stage.site is not None),
         ],

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -25,16 +25,12 @@ from cli.seed import add_connection, add_customer
 from cli.workspace import Workspace
 from local.chromium import ChromiumMissingError, ensure_chromium
 from local.portal_site.site import PortalSite, build_site, serve
-from local.portal_site.store import Account
+from local.portal_site.store import Account, AuthorizationFile
 from local.sample_month import SampleDelivery
+from local.scheduler import LocalScheduler
 from shared.adapters.postgres.engine import database_errors
 from shared.domain.claims import Authorization, Party, Patient
-from shared.domain.events import Event, Outgoing
-from shared.domain.ids import authorization_id, derive
-from shared.domain.narration import narrate
-from shared.ports.clock import system_clock
-from shared.runtime.envelope import to_message
-from shared.runtime.settings import PUBLISH_TIMEOUT_S
+from shared.domain.ids import authorization_id
 
 PRACTICE: Final = "Lakeside Rehabilitation"
 PROVIDER: Final = "lakeside-ehr"
@@ -43,8 +39,11 @@ RULES: Final = Path(__file__).parent / "rules"
 STORED_WITHIN_S: Final = 60.0
 POLL_S: Final = 0.05
 DELIVERIES: Final = 2
-EVENTS: Final = 3  # a denial, an authorization, and that it ends
+STATED: Final = 2  # a denial and an authorization
+LEARNT: Final = 1  # the new authorization, read in the portal
 SUBMISSIONS: Final = 2
+RUNS: Final = 1  # of jobs, fired for the scene alone
+RENEWED_AS: Final = "BCLR40999"
 
 PATIENT: Final = Patient("Robin Example", "W200300400", datetime(1969, 5, 2, tzinfo=UTC).date())
 NPI: Final = "9999000042"
@@ -100,7 +99,7 @@ async def play_scene(stage: Stage, running: Pipeline, workspace: Workspace) -> l
     poster = Poster(running.runtime.url, {(PRACTICE, PROVIDER): sender}, _at_once, lambda _: None)
     today = datetime.now(UTC)
     replies += await poster.play(list(_deliveries(today)))
-    await _expire(workspace, today)
+    await _expire(workspace, running, today)
     return replies
 
 
@@ -196,21 +195,25 @@ def _authorization(today: datetime) -> Authorization:
     )
 
 
-async def _expire(workspace: Workspace, today: datetime) -> None:
-    """Tell, as the daily job does, that the authorization is inside its payer's lead time."""
+def approve(site: PortalSite, now: datetime) -> None:
+    """Have the payer approve the renewal, under a new number and with dates of its own."""
+    held = _authorization(now)
+    assert held.expires_on is not None  # noqa: S101 - for the type: it is stated above
+    begins_on = held.expires_on + timedelta(days=1)
+    decided = AuthorizationFile(
+        "Approved", RENEWED_AS, str(begins_on), str(begins_on + timedelta(days=179)), units=24
+    )
+    site.decide_authorization("blue_cross", held.number, decided)
+
+
+async def _expire(workspace: Workspace, running: Pipeline, today: datetime) -> None:
+    """Fire the daily job as soon as the authorization is stored, so that the portal takes its time beside the month."""
     customer = await asyncio.to_thread(workspace.customer, PRACTICE)
-    held = _authorization(today)
-    key = authorization_id(customer.id, held)
+    key = authorization_id(customer.id, _authorization(today))
     await asyncio.to_thread(_await_stored, workspace, str(key))
-    cause = Event(
-        derive(key, "demo"), "webhook.received", "/cli/demo", "", system_clock(), customer.id, b"",
-        trace_parent=f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
-    )  # fmt: skip
-    stated = narrate(held, cause=cause, now=system_clock())
-    if stated is not None:
-        expiring = replace(stated, id=derive(stated.id, "expiring"), type="authorization.expiring")
-        message = to_message(Outgoing("domain-events", expiring))
-        await workspace.app.publisher.publish([message], timeout_s=PUBLISH_TIMEOUT_S)
+    scheduler = LocalScheduler(running.settings.home, running.runtime.url)
+    six = today.replace(hour=6, minute=0, second=0, microsecond=0)
+    await asyncio.to_thread(scheduler.fire, "check_expiring_authorizations", six)
 
 
 def _await_stored(workspace: Workspace, authorization: str) -> None:

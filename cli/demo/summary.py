@@ -68,6 +68,7 @@ def show(story: Story) -> None:
     _show_claims(story.found)
     _show_rules(story.found)
     _show_work(story.found)
+    _show_jobs(story.found)
     _show_portals(story)
     _show_dead_letters(story.found)
     _show_latencies(story)
@@ -156,6 +157,8 @@ def _show_work(found: Found) -> None:
         ("submit_appeal", "open"): "appeals for a person: the practice gave no portal credentials",
         ("submit_appeal", "settled"): "appeals filed in the payer's portal",
         ("submit_reauth_request", "settled"): "renewals filed in the payer's portal",
+        ("submit_reauth_request", "open"): "renewals for a person: the practice gave no portal credentials",
+        ("check_authorization_status", "settled"): "answers read in the payer's portal",
         ("notify", "settled"): "notifications requested",
     }
     rows = [
@@ -168,6 +171,24 @@ def _show_work(found: Found) -> None:
         for row in found.facts["notifications"]
     ]
     _table("What followed", ["", "state", ">n", ""], rows)
+
+
+def _show_jobs(found: Found) -> None:
+    rows = [(row["job"], row["state"], row["n"]) for row in found.facts["jobs"]]
+    states: Counter[str] = Counter()
+    for row in found.facts["authorizations"]:
+        states[row["state"]] += row["n"]
+    rows += [("authorizations", state.lower().replace("_", " "), n) for state, n in sorted(states.items())]
+    rows += [
+        (
+            f"{row['payer_key']}: {row['kind']} {row['subject']}",
+            f"{row['baseline']:.3f} to {row['current']:.3f}",
+            1,
+        )
+        for row in found.facts["findings"]
+    ]
+    rows += [] if found.facts["findings"] else [("changes of payers", "none: they do as before", 0)]
+    _table("Scheduled jobs, and what they found", ["", "", ">n"], rows)
 
 
 def _show_portals(story: Story) -> None:

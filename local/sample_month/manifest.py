@@ -7,7 +7,7 @@ the patient owes it all), `claim.denied` or `claim.reversed`.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from local.sample_month.values import Advice, Authorization, Claim, Decision, total
@@ -59,12 +59,25 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewal:
+    """An authorization, and the day from which a new one is to be asked for: its end less its payer's lead time.
+
+    It ends on its last day, or when its units are used up at the rate they were used until it was stated. replaced:
+    another one for the same patient, payer and procedure lasts longer.
+    """
+
+    practice: str
+    due_on: date
+    replaced: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """practices: by name. replies: how ingress answers, and how often. dead_letters: accepted, and then unreadable.
 
     denials, underpayments: the amount of each, by practice. carcs: how many denials gave which reason. risks:
     submitted claims by mistake. streaks: by practice and payer, the longest run of denials whatever the order within
-    a day.
+    a day. renewals: one for every authorization.
     """
 
     practices: Mapping[str, Totals]
@@ -75,6 +88,16 @@ class Manifest:
     carcs: Mapping[str, int]
     risks: Mapping[str, int]
     streaks: Mapping[tuple[str, str], int]
+    renewals: tuple[Renewal, ...]
+
+    def told_of(self, day: date) -> int:
+        """Return how many authorizations have come within their payer's lead time by a day, and nothing replaces."""
+        return sum(renewal.due_on <= day and not renewal.replaced for renewal in self.renewals)
+
+    @property
+    def replaced(self) -> int:
+        """Return how many authorizations another one has taken the place of."""
+        return sum(renewal.replaced for renewal in self.renewals)
 
     @property
     def total(self) -> Totals:
@@ -105,6 +128,7 @@ class Tally:
     _submitted: dict[str, set[str]] = field(default_factory=dict)
     _last: dict[str, dict[str, Decision]] = field(default_factory=dict)
     _days: dict[tuple[str, str], dict[date, list[bool]]] = field(default_factory=dict)
+    _authorizations: list[Authorization] = field(default_factory=list)
 
     def submission(self, claim: Claim) -> None:
         """Count a claim that is sent beforehand."""
@@ -128,6 +152,7 @@ class Tally:
         totals.authorizations += 1
         days_left = (authorization.expires_on - self.last_day).days
         totals.expiring += 0 <= days_left <= authorization.payer.lead_days
+        self._authorizations.append(authorization)
 
     def delivery(self, reply: Reply, *, dead_letter: bool) -> None:
         """Count a delivery by what becomes of it."""
@@ -147,7 +172,18 @@ class Tally:
             carcs=dict(self._carcs),
             risks=dict(self._risks),
             streaks={pair: _streak(days) for pair, days in self._days.items()},
+            renewals=tuple(self._renewal(one) for one in self._authorizations),
         )
+
+    def _renewal(self, one: Authorization) -> Renewal:
+        replaced = any(
+            (other.practice, other.payer, other.patient, other.procedure)
+            == (one.practice, one.payer, one.patient, one.procedure)
+            and other.expires_on > one.expires_on
+            for other in self._authorizations
+        )
+        due_on = _ends_on(one) - timedelta(days=one.payer.lead_days)
+        return Renewal(one.practice.name, due_on, replaced=replaced)
 
     def _totals(self, practice: str) -> Totals:
         return self.practices.setdefault(practice, Totals())
@@ -193,6 +229,16 @@ class Tally:
             held["denied"],
             held["reversed"],
         )
+
+
+def _ends_on(authorization: Authorization) -> date:
+    """Return the last day that can be used: units that are used up go before the calendar."""
+    used, left = authorization.units_used, authorization.units_authorized - authorization.units_used
+    days_so_far = (authorization.stated_on - authorization.effective_on).days + 1
+    if not used or days_so_far < 1:
+        return authorization.expires_on
+    days_left = -(-left * days_so_far // used)  # rounded up
+    return min(authorization.expires_on, authorization.stated_on + timedelta(days=days_left))
 
 
 def _missing_cents(decision: Decision) -> int:

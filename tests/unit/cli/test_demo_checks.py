@@ -13,7 +13,18 @@ from cli.demo.sample_files import Counts, sample_files
 from local.sample_month import SampleMonth, sample_month
 
 FIRST_DAY = date(2026, 1, 5)
-FACTS = ("payments", "claims", "remittances", "events", "rules", "notifications", "dead_letters")
+FACTS = (
+    "payments",
+    "claims",
+    "remittances",
+    "events",
+    "rules",
+    "notifications",
+    "dead_letters",
+    "jobs",
+    "findings",
+    "actions",
+)
 NOTHING = Found({name: [] for name in FACTS}, decided=0, story=None)
 
 

@@ -23,10 +23,13 @@ def starter(name: str) -> Rule:
     return next(draft.rule for draft in STARTERS if draft.rule.id == name)
 
 
-def test_there_are_five_starter_rules() -> None:
+def test_there_are_eight_starter_rules() -> None:
     assert [draft.rule.id for draft in STARTERS] == [
         "authorization-expiring-reauth",
+        "authorization-renewed-tell",
+        "authorization-status-check",
         "denial-over-amount",
+        "payer-change-tell",
         "risky-claim-hold",
         "three-denials-in-a-row",
         "underpayment-against-contract",
