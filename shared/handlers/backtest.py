@@ -5,7 +5,7 @@ are those that the decisions of the time saw: what nobody asked then is not know
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -14,7 +14,7 @@ from shared.domain.spending import Controls, Spent
 from shared.handlers.allowance import CountedAllowance
 from shared.ports.archive import ArchivedEvent
 from shared.rules.engine import CompiledRules, Decision
-from shared.rules.facts import EventFacts, Fact
+from shared.rules.facts import EventFacts
 
 PAYERS: Final = ("claim", "authorization")  # which objects of an event name a payer
 
@@ -81,22 +81,26 @@ class Tally:
         self._days[scope].setdefault(on, Sum()).add(amount_cents)
 
 
-class PastFacts(EventFacts):
-    """The facts of an event of the past. unknown: those asked for that cost a query and that nobody asked then."""
+class Recorded(Mapping[str, Callable[[], object]]):
+    """Facts that cost a query, as decisions of the time saw them. unknown: those asked for that none saw."""
 
-    __slots__ = ("_recorded", "unknown")
+    __slots__ = ("_seen", "unknown")
 
-    def __init__(self, data: Mapping[str, object], on: date, recorded: Mapping[str, object]) -> None:
-        super().__init__(data, on)
-        self._recorded = recorded
+    def __init__(self, seen: Mapping[str, object]) -> None:
+        self._seen = seen
         self.unknown: list[str] = []
 
-    def _raw(self, fact: Fact) -> object:
-        if not fact.lazy:
-            return super()._raw(fact)
-        if fact.name not in self._recorded:
-            self.unknown.append(fact.name)
-        return self._recorded.get(fact.name)
+    def __getitem__(self, name: str) -> Callable[[], object]:
+        if name not in self._seen:
+            self.unknown.append(name)
+        value = self._seen.get(name)
+        return lambda: value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._seen)
+
+    def __len__(self) -> int:
+        return len(self._seen)
 
 
 class Past:
@@ -118,11 +122,12 @@ class Past:
 
     def _decide(self, event: ArchivedEvent) -> None:
         on, found = event.at.date(), self.comparison
-        facts = PastFacts(event.data, on, event.seen)
+        recorded = Recorded(event.seen)
+        facts = EventFacts(event.data, on, recorded)
         live = self._live.evaluate(event.type, facts, on, allowance=self._allowance(self._live_tally, on))
         draft = self._draft.evaluate(event.type, facts, on, allowance=self._allowance(self._draft_tally, on))
         found.events += 1
-        found.unknown.update(facts.unknown)
+        found.unknown.update(recorded.unknown)
         if live.decisions or draft.decisions:
             _note(found, draft.decisions, live.decisions, event, on)
 

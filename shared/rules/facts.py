@@ -169,7 +169,7 @@ class EventFacts(RememberedFacts):
     ) -> None:
         super().__init__(on, declared)
         self._data = data
-        self._lazy = lazy or {}
+        self._lazy = {} if lazy is None else lazy
 
     def _raw(self, fact: Fact) -> object:
         if fact.lazy:
