@@ -286,7 +286,7 @@ class App:
             printer=self.pdf_printer,
             evidence=self.evidence,
             secrets=self.secret_store,
-            manners=parse_manners(orjson.loads(MANNERS.read_bytes())),
+            manners=parse_manners(orjson.loads(Path(self.settings.portal_manners or MANNERS).read_bytes())),
             clock=self.clock,
             new_token=uuid4,
             lease_s=self.settings.action_lease_s,

@@ -31,8 +31,9 @@ class Settings:
     chromium: its path; empty looks for one. portal_sites: where payers' portals are, with `{portal}` for each, instead
     of the sites that the flows name: for the simulator.
     scheduler_audience, scheduler_email: of the OIDC tokens that fire jobs in `gcp`. region: of their schedules.
-    portal_sessions: browser sessions at a time. evidence_bucket: in `gcp`; else files below home. action_lease_s,
-    action_retry_scale: as `shared/handlers/portal_visit.py` has them.
+    portal_manners: a file instead of `schemas/portals/manners.json`. portal_sessions: browser sessions at a time.
+    evidence_bucket: in `gcp`; else files below home. action_lease_s, action_retry_scale: as
+    `shared/handlers/portal_visit.py` has them.
     """
 
     runtime: Runtime = "embedded"
@@ -57,6 +58,7 @@ class Settings:
     scheduler_email: str = ""
     region: str = ""
     portal_sessions: int = 4
+    portal_manners: str = ""
     evidence_bucket: str = ""
     action_lease_s: float = 120.0
     action_retry_scale: float = 1.0
@@ -92,6 +94,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         scheduler_audience=environ.get("UPSTREAM_SCHEDULER_AUDIENCE", default.scheduler_audience),
         scheduler_email=environ.get("UPSTREAM_SCHEDULER_EMAIL", default.scheduler_email),
         region=environ.get("UPSTREAM_REGION", default.region),
+        portal_manners=environ.get("UPSTREAM_PORTAL_MANNERS", default.portal_manners),
         portal_sessions=int(environ.get("UPSTREAM_PORTAL_SESSIONS", default.portal_sessions)),
         evidence_bucket=environ.get("UPSTREAM_EVIDENCE_BUCKET", default.evidence_bucket),
         action_lease_s=float(environ.get("UPSTREAM_ACTION_LEASE_S", default.action_lease_s)),
@@ -131,6 +134,7 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "UPSTREAM_SCHEDULER_AUDIENCE": settings.scheduler_audience,
         "UPSTREAM_SCHEDULER_EMAIL": settings.scheduler_email,
         "UPSTREAM_REGION": settings.region,
+        "UPSTREAM_PORTAL_MANNERS": settings.portal_manners,
         "UPSTREAM_PORTAL_SESSIONS": str(settings.portal_sessions),
         "UPSTREAM_EVIDENCE_BUCKET": settings.evidence_bucket,
         "UPSTREAM_ACTION_LEASE_S": str(settings.action_lease_s),

@@ -70,7 +70,8 @@ class Desk:
     clock: Hands = field(default_factory=Hands)
     echoes: bool = True
     visible_after_s: float = 0.0
-    payer: str = field(init=False)  # a payer of its own: its pace is told by this clock
+    payer: str = ""  # empty is a payer of its own, whose pace is told by this clock
+    number: str = "1"
     customer: UUID = field(init=False)
     portals: InMemoryPortals = field(init=False)
     worker: Worker = field(init=False)
@@ -79,7 +80,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.customer = self.pipeline.customer("Practice")
-        self.payer = f"oak-{self.customer.hex[:12]}"
+        self.payer = self.payer or f"oak-{self.customer.hex[:12]}"
         self.portals = InMemoryPortals([self._flow(action) for action in ACTIONS], self.clock)
         engine = self.pipeline.app.engine
         secret = {"username": "practice", "password": PASSWORD, "totp_secret": TOTP}
@@ -188,7 +189,7 @@ class Desk:
         denied = ClaimPayment(
             remittance=Remittance(f"r-{self.customer}", payer, provider, "T1", "ACH", 0, decided_on),
             position=0,
-            claim_number="C-1",
+            claim_number=f"C-{self.number}",
             payer_claim_number="PC-1",
             status=PaymentStatus.DENIED,
             status_code="4",
@@ -203,7 +204,7 @@ class Desk:
             lines=(line,),
         )
         held = Authorization(
-            number="A-1",
+            number=f"A-{self.number}",
             payer=payer,
             patient=PATIENT,
             procedure="97110",
@@ -217,5 +218,5 @@ class Desk:
         cause = self._event("webhook.received", uuid4(), {})
         with self.pipeline.app.record.event("process_webhook", cause) as transaction:
             transaction.store([denied, held])
-        self.claim = claim_id(self.customer, "C-1")
+        self.claim = claim_id(self.customer, f"C-{self.number}")
         self.authorization = authorization_id(self.customer, held)
