@@ -13,7 +13,9 @@ from cli import (
     authorizations,
     connections,
     dead_letters,
+    fees,
     import_file,
+    inspect_file,
     jobs,
     portals,
     rules,
@@ -60,6 +62,7 @@ app.command("demo")(demo)
 app.command("serve")(serve.serve)
 app.command("send")(send.send)
 app.command("import")(import_file.import_)
+app.command("inspect")(inspect_file.inspect)
 app.command("trace")(trace.trace)
 app.command("migrate")(migrate)
 app.command("cost")(cost)
@@ -67,6 +70,7 @@ app.add_typer(actions.app, name="actions")
 app.add_typer(appeals.app, name="appeals")
 app.add_typer(connections.app, name="connections")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(fees.app, name="fees")
 app.add_typer(authorizations.app, name="authorizations")
 app.add_typer(jobs.app, name="jobs")
 portals.app.command("breakers")(breakers)

@@ -1,11 +1,15 @@
 """Payers' payloads become rows and domain events, in one transaction."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
+
+import structlog
 
 from shared.domain.claims import Delivery
 from shared.domain.events import Event, Outgoing, Received
 from shared.domain.narration import narrate
+from shared.formats.code_sets import unknown_codes
 from shared.formats.registry import read
 from shared.handlers.claim_check import payload_of
 from shared.ports.clock import Clock
@@ -13,6 +17,7 @@ from shared.ports.payloads import PayloadStore
 from shared.ports.record import Emitted, EventRecord, EventTransaction
 
 CONSUMER = "process_webhook"
+log = structlog.get_logger()
 CHUNK = 500  # records held at a time
 
 
@@ -44,7 +49,11 @@ def _store(transaction: EventTransaction, event: Event, body: bytes, clock: Cloc
             format=event.extensions.get("payloadformat", "auto"),
         )
     )
+    strange: Counter[tuple[str, str]] = Counter()
     while chunk := list(islice(records, CHUNK)):
         transaction.store(chunk)
+        strange.update(code for record in chunk for code in unknown_codes(record))
         told = (narrate(record, cause=event, now=clock()) for record in chunk)
         transaction.emit([Outgoing("domain-events", event) for event in told if event is not None])
+    for (kind, code), count in strange.items():
+        log.info("code.unknown", set=kind, code=code, count=count)
