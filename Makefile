@@ -46,7 +46,7 @@ bench: $(VENV)/dev.stamp ## measure throughput and latency
 chromium: $(VENV)/dev.stamp ## have a Chromium for the portals: the machine's, else install one
 	$(BIN)/python -m local.chromium
 
-.PHONY: check format format-check lint types test soak e2e terraform-check
+.PHONY: check format format-check lint types test soak drill e2e terraform-check
 check: format-check lint types test ## what CI runs: formatting, lint, types, tests
 
 format: $(VENV)/dev.stamp ## rewrite the code as ruff would have it
@@ -68,6 +68,9 @@ test: $(VENV)/dev.stamp ## all tests but the end-to-end ones: ARGS="-k money"
 
 soak: $(VENV)/dev.stamp ## 5,000 deliveries through kills and outages, against an undisturbed run: SOAK_N=
 	$(BIN)/python -m local.soak -n $(SOAK_N) $(ARGS)
+
+drill: $(VENV)/dev.stamp ## lose the database, recover it to a point in time, replay, and count what is missing
+	$(BIN)/python -m local.drill $(ARGS)
 
 e2e: $(VENV)/dev.stamp ## smoke tests against a deployed environment
 	$(BIN)/pytest -m e2e $(ARGS)

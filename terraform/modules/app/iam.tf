@@ -273,6 +273,20 @@ resource "google_project_iam_member" "builder_images" {
 
 ##### Engineers
 
+resource "google_project_iam_custom_role" "job_operator" {
+  project     = var.project_id
+  role_id     = "upstreamJobOperator"
+  title       = "Upstream: runs, pauses and resumes jobs"
+  description = "What `upstream jobs` does; changes neither a job's time nor what it calls."
+  permissions = [
+    "cloudscheduler.jobs.enable",
+    "cloudscheduler.jobs.get",
+    "cloudscheduler.jobs.list",
+    "cloudscheduler.jobs.pause",
+    "cloudscheduler.jobs.run",
+  ]
+}
+
 resource "google_project_iam_member" "operator" {
   for_each = merge([for email in var.operators : {
     for role in [
@@ -281,12 +295,15 @@ resource "google_project_iam_member" "operator" {
       "roles/datastore.user",
       "roles/logging.viewer",
       "roles/monitoring.viewer",
+      "projects/${var.project_id}/roles/upstreamJobOperator",
     ] : "${email}:${role}" => { email = email, role = role }
   }]...)
 
   project = var.project_id
   role    = each.value.role
   member  = "user:${each.value.email}"
+
+  depends_on = [google_project_iam_custom_role.job_operator]
 }
 
 # A replay publishes to the topic that the letter came from.
