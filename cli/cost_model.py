@@ -71,7 +71,7 @@ class Deployment:
     standby: bool = True
     backups: int = 30
     warm_vcpu: float = 4.0
-    warm_gib: float = 2.5
+    warm_gib: float = 3.5
     services_vcpu: float = 11.0
     services_gib: float = 8.0
     armor_rules: int = 14

@@ -5,7 +5,7 @@
 #   terraform/check.sh [TFCHECK]
 #
 # TFCHECK: a checker that stands in for the registry where that is out of reach: `python TFCHECK validate|plan|test DIR`.
-# Without it, terraform downloads the provider. TOOLS: where checkov, hadolint, actionlint and zizmor are.
+# Without it, terraform downloads the provider. TOOLS: where checkov, actionlint and zizmor are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tfcheck=${1:-}
@@ -91,11 +91,6 @@ for environment in dev prod; do
   say "checkov: $environment"
   "$tools/checkov" --config-file terraform/checkov.yaml -f "$out/$environment.json"
 done
-
-if [ -f Dockerfile ]; then
-  say "hadolint"
-  "$tools/hadolint" --config .hadolint.yaml Dockerfile
-fi
 
 if [ -d .github/workflows ]; then
   say "actionlint, zizmor"

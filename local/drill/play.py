@@ -119,7 +119,9 @@ class Pipeline:
             received = [from_headers(headers, message.data)]
             with suppress(PoisonError):  # a dead letter, which is not this drill's matter
                 if topic == "webhook-events":
-                    emitted = process_webhook(received, record=self.app.record, clock=system_clock)
+                    emitted = process_webhook(
+                        received, record=self.app.record, payloads=self.app.payloads, clock=system_clock
+                    )
                 else:
                     emitted = apply_rules(
                         received, record=self.app.record, book=self.app.book, clock=system_clock

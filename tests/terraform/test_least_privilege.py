@@ -14,6 +14,7 @@ DOCUMENT = (ROOT / "docs" / "security.md").read_text()
 TOPICS: dict[str, Any] = json.loads((ROOT / "schemas" / "topics.json").read_text())
 PUSHED = {one["function"].replace("_", "-"): name for name, one in TOPICS["subscriptions"].items()}
 NONE = "\N{EN DASH}"
+BUCKET_ROLES = {"adds": "storage.objectCreator", "reads": "storage.objectViewer"}
 READER = "upstreamSecretReader"
 
 
@@ -36,8 +37,9 @@ def of_functions() -> set[Grant]:
             }
         if row["connections and keys"] == "yes":
             grants.add(Grant(who, "datastore.user", "the (default) database"))
-        if row["evidence"] == "adds":
-            grants.add(Grant(who, "storage.objectCreator", "bucket evidence"))
+        if row["buckets"] != NONE:
+            verb, bucket = row["buckets"].split()[0], row["buckets"].split()[-1]
+            grants.add(Grant(who, BUCKET_ROLES[verb], f"bucket {bucket}"))
         grants.add(Grant(who, "cloudtrace.agent", "project"))
         grants.add(Grant(row["called by"], "run.invoker", f"function {who}"))
     return grants

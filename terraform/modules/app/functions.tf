@@ -10,7 +10,7 @@
 locals {
   functions = {
     receive_webhook = {
-      memory = "512Mi", cpu = "1", timeout_s = 60, concurrency = 80, pool = 0, max_instances = 20
+      memory = "1Gi", cpu = "1", timeout_s = 150, concurrency = 80, pool = 0, max_instances = 20
     }
     process_webhook = {
       memory = "1Gi", cpu = "1", timeout_s = 60, concurrency = 64, pool = 4, max_instances = 5
@@ -137,6 +137,9 @@ module "function" {
     local.database_settings[each.value.name],
     local.functions[each.value.name].pool == 0 ? {} : { UPSTREAM_DATABASE = local.database_instances[each.value.region] },
     each.value.name == "notify" ? local.smtp_settings : {},
+    local.access[each.value.name].bucket == null ? {} : {
+      UPSTREAM_EVIDENCE_BUCKET = local.buckets[local.access[each.value.name].bucket.name]
+    },
     lookup(local.schedule_settings, each.value.name, {}),
   )
   secret_environment = var.sentry ? { SENTRY_DSN = "sentry-dsn" } : {}

@@ -9,7 +9,7 @@ locals {
       prefixes  = ["connection-"]
       suffixes  = []
       firestore = true
-      evidence  = false
+      bucket    = { name = "payloads", role = "roles/storage.objectCreator" }
     }
     process_webhook = {
       publishes = ["domain-events", "dead-letters"]
@@ -17,7 +17,7 @@ locals {
       prefixes  = []
       suffixes  = []
       firestore = false
-      evidence  = false
+      bucket    = { name = "payloads", role = "roles/storage.objectViewer" }
     }
     apply_rules = {
       publishes = ["portal-actions", "notifications", "dead-letters"]
@@ -25,7 +25,7 @@ locals {
       prefixes  = []
       suffixes  = []
       firestore = false
-      evidence  = false
+      bucket    = null
     }
     execute_action = {
       publishes = ["domain-events", "portal-actions", "notifications", "dead-letters"]
@@ -33,7 +33,7 @@ locals {
       prefixes  = []
       suffixes  = ["-portal-credentials"]
       firestore = false
-      evidence  = true
+      bucket    = { name = "evidence", role = "roles/storage.objectCreator" }
     }
     notify = {
       publishes = ["dead-letters"]
@@ -41,7 +41,7 @@ locals {
       prefixes  = ["hook-"]
       suffixes  = []
       firestore = false
-      evidence  = false
+      bucket    = null
     }
     run_job_task = {
       publishes = ["job-tasks", "domain-events", "dead-letters"]
@@ -49,13 +49,13 @@ locals {
       prefixes  = []
       suffixes  = []
       firestore = false
-      evidence  = false
+      bucket    = null
     }
     # There is nowhere else to put what cannot be kept: it is pushed again.
-    record_dead_letter            = { publishes = [], secrets = [], prefixes = [], suffixes = [], firestore = false, evidence = false }
-    check_expiring_authorizations = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, evidence = false }
-    build_risk_baselines          = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, evidence = false }
-    detect_behavioral_changes     = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, evidence = false }
+    record_dead_letter            = { publishes = [], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
+    check_expiring_authorizations = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
+    build_risk_baselines          = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
+    detect_behavioral_changes     = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
   }
 
   # Account ids have at most 30 characters. Emails are made from them, so that a plan shows who gets what.
@@ -226,13 +226,14 @@ resource "google_project_iam_member" "firestore" {
   depends_on = [google_service_account.this]
 }
 
-# Adds evidence, and can neither read, change nor delete what is there.
-resource "google_storage_bucket_iam_member" "evidence" {
-  for_each = toset([for name, one in local.access : name if one.evidence])
+# execute_action adds evidence, receive_webhook payloads that are too large for a message: neither can read, change or delete
+# what is there. process_webhook reads payloads.
+resource "google_storage_bucket_iam_member" "function" {
+  for_each = { for name, one in local.access : name => one.bucket if one.bucket != null }
 
-  bucket = google_storage_bucket.evidence.name
-  role   = "roles/storage.objectCreator"
-  member = "serviceAccount:${local.emails["function:${each.value}"]}"
+  bucket = local.buckets[each.value.name]
+  role   = each.value.role
+  member = "serviceAccount:${local.emails["function:${each.key}"]}"
 
   depends_on = [google_service_account.this]
 }

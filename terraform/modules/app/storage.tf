@@ -1,4 +1,11 @@
-# Evidence of portal actions, the source of releases, images.
+# Evidence of portal actions, large payloads, the source of releases, images.
+
+locals {
+  buckets = {
+    evidence = google_storage_bucket.evidence.name
+    payloads = google_storage_bucket.payloads.name
+  }
+}
 
 resource "google_storage_bucket" "evidence" {
   project                     = var.project_id
@@ -43,6 +50,44 @@ resource "google_storage_bucket" "evidence" {
 
   lifecycle {
     prevent_destroy = true
+  }
+
+  depends_on = [google_kms_crypto_key_iam_member.agent]
+}
+
+# Payloads that are too large for a message: patients' data, kept no longer than a delivery may have to be replayed.
+resource "google_storage_bucket" "payloads" {
+  project                     = var.project_id
+  name                        = "${var.project_id}-payloads"
+  location                    = var.evidence_location
+  labels                      = local.labels
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+
+  encryption {
+    default_kms_key_name = google_kms_crypto_key.evidence.id
+  }
+
+  versioning {
+    enabled = true
+  }
+
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      age = 90
+    }
+  }
+
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      days_since_noncurrent_time = 7
+    }
   }
 
   depends_on = [google_kms_crypto_key_iam_member.agent]
