@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
+pytestmark = pytest.mark.timeout(240)  # portals are visited in it
+
 UPSTREAM = str(Path(sys.executable).with_name("upstream"))
 
 
@@ -28,7 +30,7 @@ def summary(home: Path) -> dict[str, Any]:
 
 
 def run(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([UPSTREAM, *words], capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run([UPSTREAM, *words], capture_output=True, text=True, check=False, timeout=200)
 
 
 def test_every_count_is_what_the_data_implies(summary: dict[str, Any]) -> None:

@@ -65,13 +65,19 @@ BUILD = """, compared AS (
     SELECT f.payer_key, f.procedure, f.decided, f.denied, f.oldest_on,
         coalesce(o.decided, 0) AS was_decided, coalesce(o.denied, 0) AS was_denied,
         CASE WHEN o.since IS NULL THEN f.decided > 0
-            ELSE (f.decided, f.denied, f.oldest_on) IS DISTINCT FROM (o.decided, o.denied, o.oldest_on) END AS differs
+            ELSE (f.decided, f.denied, f.oldest_on) IS DISTINCT FROM (o.decided, o.denied, o.oldest_on) END AS differs,
+        l.since IS NOT NULL AS superseded
     FROM fresh f LEFT JOIN LATERAL (
         SELECT since, decided, denied, oldest_on FROM risk_baselines
         WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = f.payer_key AND procedure = f.procedure
             AND since <= CAST(:on AS date)
         ORDER BY since DESC LIMIT 1
-    ) AS o ON true
+    ) AS o ON true LEFT JOIN LATERAL (
+        SELECT since FROM risk_baselines
+        WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = f.payer_key AND procedure = f.procedure
+            AND since > CAST(:on AS date)
+        LIMIT 1
+    ) AS l ON true
 ), superseded AS (
     UPDATE risk_baselines b SET superseded = true FROM compared c
     WHERE b.customer_id = CAST(:customer_id AS uuid) AND b.payer_key = c.payer_key AND b.procedure = c.procedure
@@ -80,11 +86,8 @@ BUILD = """, compared AS (
     INSERT INTO risk_baselines AS b (
         customer_id, payer_key, procedure, since, decided, denied, oldest_on, superseded)
     SELECT CAST(:customer_id AS uuid), payer_key, procedure, CAST(:on AS date), decided, denied, oldest_on,
-        EXISTS (
-            SELECT FROM risk_baselines l
-            WHERE l.customer_id = CAST(:customer_id AS uuid) AND l.payer_key = c.payer_key
-                AND l.procedure = c.procedure AND l.since > CAST(:on AS date))
-    FROM compared c WHERE differs
+        superseded
+    FROM compared WHERE differs
     ON CONFLICT (customer_id, payer_key, procedure, since) DO UPDATE SET
         decided = EXCLUDED.decided, denied = EXCLUDED.denied, oldest_on = EXCLUDED.oldest_on
 )
