@@ -1,4 +1,4 @@
-"""The disaster drill, small: the same that `make drill` runs."""
+"""The disaster drill, small: the same that `make drill` runs. Opt-in: on a busy disk it takes minutes."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from local.drill.play import drill
 from local.soak.deliveries import mix
 
 
+@pytest.mark.e2e
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_lost_database_comes_back_with_everything_that_was_accepted(

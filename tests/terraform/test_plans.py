@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli.cost_model import PRODUCTION
+from shared.runtime.settings import BODY_TIMEOUT_S
 
 if TYPE_CHECKING:
     from tests.terraform.plans import Plan
@@ -199,6 +200,8 @@ def test_functions_have_the_settings_that_a_deployment_owes_them(plan: "Plan") -
         assert environment["FUNCTION_USE_ASGI"] == "1"
         assert environment["UPSTREAM_RUNTIME"] == "gcp"
         assert function.values["build_config"][0]["runtime"] == "python312"
+        if function.values["name"] == "receive-webhook":
+            assert function.values["service_config"][0]["timeout_seconds"] > BODY_TIMEOUT_S
     (expiry,) = plan.of("google_firestore_field")
     assert (expiry.values["collection"], expiry.values["field"]) == ("idempotency_keys", "expires_at")
     assert expiry.values["ttl_config"]
