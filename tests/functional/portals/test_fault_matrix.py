@@ -32,6 +32,8 @@ from tests.functional.portals.visits import (
     decide,
 )
 
+pytestmark = pytest.mark.timeout(300)  # a dozen visits and more each, some of which wait for what never comes
+
 SESSIONS: Final = 4
 End = Literal["retry", "escalate", "alert", "look up", "done"]
 
