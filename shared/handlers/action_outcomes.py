@@ -66,7 +66,7 @@ def outgoing(claim: ActionClaim, done: Done, cause: Event) -> Follow:
     severity, title = _told(done)
     alert = Alert(
         id=derive(claim.action_id, "alert", done.ending.result, done.ending.code, _nth(claim)),
-        event_id=cause.id,
+        event_id=claim.action_id,  # the first request, whichever message it was done by
         rule_id=claim.rule_id,
         severity=severity,
         title=title,
@@ -131,7 +131,7 @@ def _notification(claim: ActionClaim, done: Done, alert: Alert, cause: Event) ->
         "channels": [],
         "text": f"{claim.type} for {claim.subject}: {ending.result}{why}. "
         f"`upstream actions show {claim.action_id}` has the evidence.",
-        "event_id": cause.id,
+        "event_id": claim.action_id,
         "facts": {"action": claim.type, "payer": claim.payer_key, "code": ending.code},
     }
     identity = derive(alert.id, "notification")
