@@ -206,7 +206,7 @@ SELECT CAST(event_id AS text), 'dead letter' FROM dead_letters WHERE consumer = 
 """
 
 NOTIFIED: Final = """
-SELECT CAST(o.id AS text) FROM outbox o JOIN actions a ON a.id = o.id WHERE o.topic = 'notifications'
+SELECT CAST(o.id AS text) FROM outbox o LEFT JOIN actions a ON a.id = o.id WHERE o.topic = 'notifications'
 """
 
 
@@ -214,8 +214,9 @@ SELECT CAST(o.id AS text) FROM outbox o JOIN actions a ON a.id = o.id WHERE o.to
 class EndState:
     """rows: what the record holds, by table and in one order. broken: the laws that do not hold, and how often.
 
-    figures: for people. effects: what became of each delivery's event. notified: ids of the notifications that rules
-    asked for. notified_in_any_order: of these, those of rules that do not look back.
+    figures: for people. effects: what became of each delivery's event. notified: ids of the notifications that
+    were asked for, by rules and by what became of their actions. notified_in_any_order: of these, those of rules that
+    do not look back.
     """
 
     rows: Mapping[str, Sequence[str]]
