@@ -8,7 +8,7 @@ from cli.options import DEFAULT_HOME, AsJson, Home
 
 
 def demo(
-    claims: Annotated[int, typer.Option(min=50, max=100_000, help="About how many claims.")] = 1_800,
+    claims: Annotated[int, typer.Option(min=50, max=100_000, help="About how many claims.")] = 1_500,
     seed: Annotated[int, typer.Option(help="Another seed, another month.")] = 2026,
     hosts: Annotated[int, typer.Option(min=1, max=64, help="Function processes.")] = 2,
     home: Home = DEFAULT_HOME,

@@ -4,13 +4,16 @@
 `fhir_claim` and `canonical` write it down; `manifest` counts it. `sample_month` puts it together.
 """
 
+from local.sample_month.decisions import UNDERPAYER
 from local.sample_month.deliveries import SampleDelivery
 from local.sample_month.manifest import Manifest, Totals
 from local.sample_month.month import CLAIMS, Fee, SampleMonth, sample_month
-from local.sample_month.world import SampleConnection
+from local.sample_month.world import THERAPY, SampleConnection
 
 __all__ = [
     "CLAIMS",
+    "THERAPY",
+    "UNDERPAYER",
     "Fee",
     "Manifest",
     "SampleConnection",

@@ -25,6 +25,7 @@ from local.sample_month.world import (
 AETNA_STOPS_PAYING: Final = 18
 UNITED_DENIES: Final = (16, 17)
 BLUE_CROSS_UNDERPAYS_FROM: Final = 10
+UNDERPAYER: Final = BLUE_CROSS.name  # for therapy, and only from that day on
 UNDERPAID_SHARE: Final = 0.85
 
 REMARKS: Final = {"16": ("M127",), "197": ("N210",), "50": ("N115",)}
