@@ -5,6 +5,7 @@ that somebody paused stays paused over restarts.
 """
 
 import asyncio
+import fcntl
 import json
 import urllib.error
 import urllib.request
@@ -166,9 +167,13 @@ class LocalScheduler:
             return set(), {}
 
     def _change(self, change: Callable[[set[str], dict[str, str]], object]) -> None:
-        paused, last = self._read()
-        change(paused, last)
-        fresh = self._state.with_suffix(".new")
-        fresh.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps({"paused": sorted(paused), "last": last}) + "\n", encoding="utf-8")
-        fresh.replace(self._state)
+        self._state.parent.mkdir(parents=True, exist_ok=True)
+        with self._state.with_suffix(".lock").open(
+            "w"
+        ) as lock:  # commands and the running scheduler change it alike
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            paused, last = self._read()
+            change(paused, last)
+            fresh = self._state.with_suffix(".new")
+            fresh.write_text(json.dumps({"paused": sorted(paused), "last": last}) + "\n", encoding="utf-8")
+            fresh.replace(self._state)

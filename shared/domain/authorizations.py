@@ -9,11 +9,11 @@ A last day is a date in the payer's terms: it still counts, whole, where the pra
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from typing import Final, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 State = Literal["ACTIVE", "EXPIRING_SOON", "EXPIRED", "RENEWED"]
 Reason = Literal[
@@ -74,8 +74,14 @@ class Transition:
 
 
 def today(moment: datetime, time_zone: str) -> date:
-    """Return what day it is where the practice is, at a moment in UTC."""
-    return moment.astimezone(ZoneInfo(time_zone)).date()
+    """Return what day it is where the practice is, at a moment in UTC.
+
+    A zone that nobody knows counts as UTC: a slip in one setting must not let authorizations lapse untold.
+    """
+    try:
+        return moment.astimezone(ZoneInfo(time_zone)).date()
+    except (ZoneInfoNotFoundError, ValueError):
+        return moment.astimezone(UTC).date()
 
 
 def lead_days(payer_key: str, procedure: str, own: Mapping[tuple[str, str], int]) -> int:

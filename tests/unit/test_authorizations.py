@@ -131,3 +131,8 @@ def test_an_authorization_that_is_left_alone_never_comes_back_from_ending(
 
 def test_a_request_is_looked_at_on_its_days_and_a_late_job_asks_once() -> None:
     assert [check_due(days) for days in (0, 1, 2, 3, 5, 13, 100)] == [None, None, 1, 1, 2, 3, 6]
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Town", "theirs", "", "../etc/passwd"])
+def test_a_zone_that_nobody_knows_counts_as_utc(zone: str) -> None:
+    assert today(datetime(2026, 3, 1, 23, 30, tzinfo=UTC), zone) == date(2026, 3, 1)
