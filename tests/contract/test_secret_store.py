@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,11 @@ def test_our_own_mistakes_and_silence_are_transient(
 
 def test_nothing_connects_before_the_first_call() -> None:
     SecretManagerStore(project_id="test")
+
+
+def test_several_that_ensure_a_local_secret_at_once_have_the_same(tmp_path: Path) -> None:
+    store = FileSecretStore(tmp_path / "secrets")
+    with ThreadPoolExecutor(16) as threads:
+        found = set(threads.map(lambda n: store.ensure("token", f"mine-{n}"), range(16)))
+    assert found == set(store.versions("token"))
+    assert len(found) == 1

@@ -30,8 +30,4 @@ class SecretCallerVerifier:
 
 def local_token(store: FileSecretStore) -> str:
     """Return what the local scheduler bears, made at its first use."""
-    known = store.versions(NAME)
-    if known:
-        return known[0]
-    store.add_version(NAME, secrets.token_urlsafe(32))
-    return store.versions(NAME)[0]
+    return store.ensure(NAME, secrets.token_urlsafe(32))
