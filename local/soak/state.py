@@ -52,7 +52,8 @@ STATE: Final[Mapping[str, str]] = {
     """,
     "domain events": """
         SELECT jsonb_build_object('id', id, 'customer', customer_id, 'type', event_type,
-            'data', encode(sha256(data), 'hex')) FROM outbox WHERE consumer = 'process_webhook'
+            'data', encode(sha256(convert_to((convert_from(data, 'UTF8')::jsonb - 'findings')::text, 'UTF8')), 'hex'))
+        FROM outbox WHERE consumer = 'process_webhook'
     """,
     "events decided": """
         SELECT jsonb_build_object('id', event_id, 'customer', customer_id) FROM inbox WHERE consumer = 'apply_rules'
