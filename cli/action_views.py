@@ -20,7 +20,7 @@ def show_list(entries: Sequence[ActionEntry], *, as_json: bool) -> None:
         ["id", "action", "payer", "state", "why", "person?", "asked for", "confirmation", "customer"],
         [
             (
-                *(str(e.id)[:8], e.type, e.payer_key or "-", e.state, e.code or "-"),
+                *(str(e.id)[:8], e.type, e.payer_key or "-", e.state, _why(e) or "-"),
                 *("yes" if e.needs_a_person else "-", _when(e.created_at), e.reference or "-", e.customer),
             )
             for e in entries
@@ -40,7 +40,7 @@ def show_one(
         return
     rows = [
         ("action", f"{entry.type} {dict(params) or ''}"),
-        ("state", f"{entry.state}{' (' + entry.code + ')' if entry.code else ''}"),
+        ("state", f"{entry.state}{' (' + _why(entry) + ')' if _why(entry) else ''}"),
         ("needs a person", "yes" if entry.needs_a_person else "no"),
         ("about", entry.subject),
         ("customer, payer", f"{entry.customer}, {entry.payer_key or '-'}"),
@@ -49,7 +49,7 @@ def show_one(
         ("confirmation", entry.reference or "-"),
         ("flow", entry.flow or "-"),
         ("asked for, ended", f"{_when(entry.created_at)}, {_when(entry.ended_at)}"),
-        ("next try", "when the portal is enabled" if entry.disabled else _when(entry.due_at)),
+        ("next try", _next_try(entry)),
         ("Submit pressed", f"{entry.submissions} times at most"),
     ]
     if entry.resolved_by:
@@ -142,6 +142,16 @@ def _show_visit(visit: VisitEntry) -> None:
         console().print(f"  {name}: {address}")
     for name, digest in visit.files.items():
         console().print(f"  uploaded {name}: sha256 {digest}")
+
+
+def _why(entry: ActionEntry) -> str:
+    return "switched_off" if entry.switched_off else entry.code
+
+
+def _next_try(entry: ActionEntry) -> str:
+    if entry.switched_off:
+        return "when the customer's rules are resumed"
+    return "when the portal is enabled" if entry.disabled else _when(entry.due_at)
 
 
 def _when(at: datetime | None) -> str:

@@ -142,7 +142,10 @@ def stop(
     by: Annotated[str, typer.Option("--by", help="Who stops them; your login, if nothing else.")] = "",
     home: Home = DEFAULT_HOME,
 ) -> None:
-    """Stop rules from acting: from the next event on, a person decides. See what is stopped with `controls`."""
+    """Stop rules from acting: from the next event on, a person decides. See what is stopped with `controls`.
+
+    What rules asked for before and no portal was told yet waits, too: see `actions list --waiting`.
+    """
     _switch(home, customer, action, off=True, by=by, why=why)
 
 
@@ -154,8 +157,11 @@ def resume(
     by: Annotated[str, typer.Option("--by", help="Who lets them go on; your login, if nothing else.")] = "",
     home: Home = DEFAULT_HOME,
 ) -> None:
-    """Let rules act again that were stopped."""
+    """Let rules act again that were stopped, and what waited for it be done."""
+    from cli.actions import release
+
     _switch(home, customer, action, off=False, by=by, why=why)
+    release(home)
 
 
 def _switch(home: Path, customer: str, action: str, *, off: bool, by: str, why: str) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.domain.actions import ActionState
+from shared.domain.spending import ALL_ACTIONS
 from shared.ports.ledger import ActionClaim, Ended, Ending, Visit, Waits
 from shared.runtime.errors import PoisonError, TransientError
 
@@ -34,11 +35,13 @@ class InMemoryActionLedger:
     def __init__(self, actions: Iterable[ActionClaim] = ()) -> None:
         """actions: what is requested from the start; their tokens and leases do not count.
 
-        taken: messages that ended, as the record's inbox has them.
+        taken: messages that ended, as the record's inbox has them. switched_off: customers' types of action; an empty
+        type is all of them.
         """
         self.taken: set[UUID] = set()
         self.actions = {action.action_id: StoredAction(action) for action in actions}
         self.disabled_portals: set[tuple[UUID, str]] = set()
+        self.switched_off: set[tuple[UUID, str]] = set()
         self._lock = Lock()
 
     def claim(
@@ -58,7 +61,7 @@ class InMemoryActionLedger:
             found = self.actions.get(action_id)
             if found is None or found.claim.customer_id != customer_id:
                 raise PoisonError("unknown_action", f"no action {action_id}")
-            why_not = _why_not(found, now)
+            why_not = self._why_not(found, now)
             if why_not is not None:
                 return why_not
             found.state = "claimed" if found.state in ("requested", "claimed") else "unknown"
@@ -105,7 +108,9 @@ class InMemoryActionLedger:
             found = self._owned(claim, now)
             if found.state == "committing":
                 raise TransientError("claim_lost", f"action {claim.action_id}")
-            found.state = "committing"
+            if self._off(found.claim):
+                raise TransientError("switched_off", f"action {claim.action_id}")
+            found.state, found.code = "committing", ""
             found.claim = replace(
                 found.claim,
                 client_reference=client_reference,
@@ -138,6 +143,21 @@ class InMemoryActionLedger:
                 return
             found.state, found.ending = ending.result, ending
 
+    def _off(self, claim: ActionClaim) -> bool:
+        return bool({(claim.customer_id, ALL_ACTIONS), (claim.customer_id, claim.type)} & self.switched_off)
+
+    def _why_not(self, found: StoredAction, now: datetime) -> Waits | Ended | None:
+        if found.ending is not None:
+            return Ended()
+        begun = found.state not in ("requested", "claimed") and found.code != "switched_off"
+        if not begun and self._off(found.claim):
+            return Waits("switched_off", None)
+        if found.due_at is not None and found.due_at > now:
+            return Waits("disabled", None) if found.due_at == FOREVER else Waits("not_due", found.due_at)
+        if found.owned and found.claim.lease_expires_at > now:
+            return Waits("held", found.claim.lease_expires_at)
+        return None
+
     def _owned(self, claim: ActionClaim, now: datetime | None) -> StoredAction:
         """Return the entry if the claim is still good, and by `now` in time."""
         found = self.actions.get(claim.action_id)
@@ -146,13 +166,3 @@ class InMemoryActionLedger:
         if now is not None and found.claim.lease_expires_at <= now:
             raise TransientError("claim_lost", f"action {claim.action_id}")
         return found
-
-
-def _why_not(found: StoredAction, now: datetime) -> Waits | Ended | None:
-    if found.ending is not None:
-        return Ended()
-    if found.due_at is not None and found.due_at > now:
-        return Waits("disabled", None) if found.due_at == FOREVER else Waits("not_due", found.due_at)
-    if found.owned and found.claim.lease_expires_at > now:
-        return Waits("held", found.claim.lease_expires_at)
-    return None

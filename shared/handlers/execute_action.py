@@ -91,7 +91,7 @@ def _wait(received: Received, action_id: UUID, until: datetime | None, code: str
     Raises:
         TransientError: come back.
     """
-    soon = until is not None and until - worker.clock() <= SOON
+    soon = code != "switched_off" and until is not None and until - worker.clock() <= SOON
     if soon and received.attempt < LAST_ATTEMPT:
         raise TransientError("not_yet", f"action {action_id}: {code}")
     with worker.record.event(CONSUMER, received) as transaction:

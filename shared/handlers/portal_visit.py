@@ -90,7 +90,10 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Nothing is decided yet. until: None waits for a person to allow the portal again. code: why."""
+    """Nothing is decided yet. until: None waits for a person to allow the portal again. code: why.
+
+    `switched_off` waits for a person to let rules act again, whatever the time.
+    """
 
     until: datetime | None
     code: ErrorCode
@@ -192,6 +195,8 @@ def _outcome(session: PortalSession, turn: _Turn) -> tuple[Done | Later, Upstrea
     except TransientError as exc:
         if exc.code in ("claim_lost", "unavailable"):
             raise
+        if exc.code == "switched_off":
+            return Later(worker.clock(), exc.code), exc
         return _again(claim, turn.attempt, exc.code, worker), exc
 
 

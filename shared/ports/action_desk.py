@@ -22,7 +22,10 @@ Resolution = Literal[
 
 @dataclass(frozen=True, slots=True)
 class ActionEntry:
-    """One action as a listing shows it. No patient data."""
+    """One action as a listing shows it. No patient data.
+
+    disabled: it waits for its portal to be allowed again. switched_off: for the customer's rules, or such actions.
+    """
 
     id: UUID
     customer_id: UUID
@@ -40,6 +43,7 @@ class ActionEntry:
     reference: str
     due_at: datetime | None
     disabled: bool
+    switched_off: bool
     created_at: datetime
     ended_at: datetime | None
     resolved_by: str
@@ -48,9 +52,8 @@ class ActionEntry:
     @property
     def needs_a_person(self) -> bool:
         """Whether no machine goes on with it."""
-        return (
-            self.state == "open" or (self.state == "unknown" and self.ended_at is not None) or self.disabled
-        )
+        lost = self.state == "unknown" and self.ended_at is not None
+        return self.state == "open" or lost or self.disabled or self.switched_off
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ NotYet = Literal[
     "held",  # another worker has it
     "not_due",  # it is to be tried later
     "disabled",  # the payer's portal waits for a person to allow it again
+    "switched_off",  # a person stopped the customer's rules, or actions of this type
 ]
 
 
@@ -155,7 +156,8 @@ class ActionLedger(Protocol):
         """Own the action until the lease ends, or say why not.
 
         A lease that ended frees `claimed` only. `committing` past its lease becomes `unknown`, and its claim is a
-        reconciling one.
+        reconciling one. What a person switched off is nobody's until it is switched on, unless Submit may have been
+        pressed: then the portal is asked all the same.
 
         Raises:
             PoisonError: there is no such action (`unknown_action`). Dead-letter.
@@ -194,7 +196,8 @@ class ActionLedger(Protocol):
         """Have it on disk that Submit is about to be pressed. Returning is the leave to press it, once.
 
         Raises:
-            TransientError: `claim_lost`. Do not press.
+            TransientError: `claim_lost`; or a person stopped such actions since the claim (`switched_off`). Do not
+                press.
         """
         ...
 

@@ -58,6 +58,7 @@ ErrorCode = Literal[
     "portal_busy",  # somebody else is signed in with the credential, or the payer was called a moment ago
     "portal_closed",  # outside the payer's working hours
     "portal_disabled",  # a person has to allow the payer's portal again
+    "switched_off",  # a person stopped what the customer's rules do, or actions of this type
     "no_credentials",  # no secret with a user name and password for this customer and payer
     "no_subject",  # the claim or authorization that the action is about is not in the record
     "gave_up",  # tried as often as may be

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from shared.adapters.memory_ledger import InMemoryActionLedger
 from shared.adapters.postgres.engine import build_engine
 from shared.adapters.postgres.ledger import PostgresActionLedger
+from shared.adapters.postgres.operators import PostgresOperatorDesk
 from shared.adapters.postgres.record import PostgresEventRecord
 from shared.domain.events import Event, Received
 from shared.ports.ledger import ActionClaim, ActionLedger, Ended, Ending, Visit, Waits
@@ -37,6 +38,7 @@ class Shelf:
     action: ActionClaim
     end: Callable[[ActionClaim, Ending], None]
     result: Callable[[], tuple[str, str]]
+    switch: Callable[[str, bool], None]
 
     def claim(self, *, lease_s: float = LEASE_S, event_id: UUID | None = None) -> ActionClaim | Waits | Ended:
         return self.ledger.claim(
@@ -102,7 +104,11 @@ def shelf(request: pytest.FixtureRequest, clock: "Hands") -> Shelf:
             stored = memory.actions[action.action_id]
             return stored.state, stored.ending.reference if stored.ending else ""
 
-        return Shelf(clock, memory, action, memory.end_action, in_memory)
+        def in_set(action_type: str, off: bool) -> None:  # noqa: FBT001 - as the desk has it
+            change = memory.switched_off.add if off else memory.switched_off.discard
+            change((action.customer_id, action_type))
+
+        return Shelf(clock, memory, action, memory.end_action, in_memory, in_set)
     app, operator = request.getfixturevalue("engines")
     return _in_postgres(clock, action, app, operator)
 
@@ -136,7 +142,11 @@ def _in_postgres(clock: "Hands", action: ActionClaim, app: "Engine", operator: "
             ).one()
             return row.state, row.reference
 
-    return Shelf(clock, PostgresActionLedger(app), action, end, result)
+    def switch(action_type: str, off: bool) -> None:  # noqa: FBT001 - as the desk has it
+        desk = PostgresOperatorDesk(operator)
+        desk.switch(action.customer_id, action_type, off=off, by="dana", why="wrong appeals")
+
+    return Shelf(clock, PostgresActionLedger(app), action, end, result, switch)
 
 
 def lost(call: Callable[[], object]) -> str:
@@ -312,3 +322,59 @@ def test_there_is_no_such_action(shelf: Shelf) -> None:
             shelf.ledger.claim(
                 customer_id, action_id, event_id=uuid4(), token=uuid4(), now=shelf.clock(), lease_s=LEASE_S
             )
+
+
+@pytest.mark.parametrize("stopped", ["", "submit_appeal"])
+def test_what_was_switched_off_is_nobodys_until_it_is_switched_on(shelf: Shelf, stopped: str) -> None:
+    shelf.switch(stopped, True)
+    assert shelf.claim() == Waits("switched_off", None)
+    shelf.clock.forward(LEASE_S * 100)
+    assert shelf.claim() == Waits("switched_off", None)
+    shelf.switch(stopped, False)
+    claim = shelf.own()
+    shelf.commit(claim)
+    shelf.end(claim, shelf.settled())
+    assert shelf.result() == ("settled", "CNF-1")
+
+
+def test_a_switch_of_other_actions_holds_nothing(shelf: Shelf) -> None:
+    shelf.switch("submit_reauth_request", True)
+    shelf.commit(shelf.own())
+
+
+def test_nobody_presses_submit_after_the_switch_and_the_action_waits(shelf: Shelf) -> None:
+    claim = shelf.own()
+    shelf.switch("", True)
+    assert lost(lambda: shelf.commit(claim)) == "switched_off"
+    shelf.ledger.postpone(claim, until=shelf.clock(), code="switched_off")
+    assert shelf.result()[0] == "requested"
+    assert shelf.claim() == Waits("switched_off", None)
+    shelf.switch("", False)
+    assert shelf.own().submissions == 0
+
+
+def test_a_switch_changes_nothing_for_what_is_committing(shelf: Shelf) -> None:
+    claim = shelf.own()
+    shelf.commit(claim)
+    shelf.switch("", True)
+    shelf.ledger.renew(claim, now=shelf.clock(), lease_s=LEASE_S)
+    shelf.end(claim, shelf.settled())
+    assert shelf.result() == ("settled", "CNF-1")
+
+
+def test_what_may_have_been_submitted_is_looked_up_whatever_is_switched_off_and_not_sent_again(
+    shelf: Shelf,
+) -> None:
+    shelf.commit(shelf.own())
+    shelf.switch("submit_appeal", True)
+    shelf.clock.forward(LEASE_S)
+    claim = shelf.own()
+    assert claim.reconciling
+    assert lost(lambda: shelf.commit(claim)) == "switched_off"
+    shelf.ledger.postpone(claim, until=shelf.clock(), code="switched_off")
+    assert shelf.result()[0] == "unknown"
+    assert shelf.claim() == Waits("switched_off", None)
+    shelf.switch("submit_appeal", False)
+    again = shelf.own()
+    assert again.reconciling
+    shelf.commit(again)

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,6 +182,64 @@ def test_an_action_whose_message_was_lost_is_released(desk: Desk, shell: Shell) 
     ]
     shell.run("actions", "release")
     assert desk.row(received)["releases"] == 1  # a message is under way
+
+
+def named(desk: Desk) -> str:
+    """Return a name that only this test's customer has."""
+    name = f"Practice {desk.customer.hex[:8]}"
+    desk.pipeline.execute(
+        "UPDATE customers SET name = :name WHERE id = CAST(:id AS uuid)", name=name, id=str(desk.customer)
+    )
+    return name
+
+
+def test_what_was_requested_before_rules_were_stopped_waits_and_goes_on_with_them(
+    desk: Desk, shell: Shell
+) -> None:
+    name = named(desk)
+    appeal, check = desk.request(), desk.request("check_claim_status")
+    shell.run("rules", "stop", "--customer", name, "--action", "submit_appeal", "--why", "wrong letters")
+    desk.do(appeal)
+    assert desk.portals.filed == []
+    assert (desk.row(appeal)["state"], desk.row(appeal)["parked"]) == ("requested", True)
+    [waiting] = shell.json("actions", "list", "--customer", name, "--waiting")
+    assert (waiting["id"], waiting["switched_off"]) == (str(desk.row(appeal)["id"]), True)
+    shown = shell.run("actions", "show", waiting["id"])
+    assert "switched_off" in shown
+    assert "when the customer's rules are resumed" in shown
+    shell.run("actions", "release")
+    desk.do(check)  # an action that ends releases what is due: not this one
+    assert desk.row(check)["state"] == "settled"
+    assert desk.row(appeal)["releases"] == 0
+    shell.run(
+        "rules", "resume", "--customer", name, "--action", "submit_appeal", "--why", "letters corrected"
+    )
+    assert desk.pipeline.drained()
+    row = desk.row(appeal)  # the pipeline's own worker took it up, and has no flow for this payer
+    assert (row["releases"], row["state"], row["code"]) == (1, "open", "no_portal_flow")
+
+
+def test_rules_stopped_while_a_form_is_filled_are_heard_before_submit(desk: Desk, shell: Shell) -> None:
+    name = named(desk)
+    received = desk.request()
+
+    def stopped() -> datetime:
+        """Tell the time, and stop the rules once a visit has begun."""
+        if desk.visits(received) and not desk.rows("rule_switches"):
+            shell.run("rules", "stop", "--customer", name, "--why", "wrong letters")
+        return desk.clock()
+
+    desk.do(received, worker=replace(desk.worker, clock=stopped))
+    assert desk.portals.filed == []
+    row = desk.row(received)
+    assert (row["state"], row["code"], row["parked"], row["submissions"]) == (
+        "requested",
+        "switched_off",
+        True,
+        0,
+    )
+    shell.run("actions", "resolve", str(row["id"]), "--as", "failed", "--note", "not to be sent", "--by", "d")
+    assert desk.row(received)["state"] == "failed"
 
 
 def test_appeals_are_counted_by_payer_reason_and_letter(desk: Desk, shell: Shell) -> None:

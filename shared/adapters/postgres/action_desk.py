@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection, Engine, RowMapping, text
 
-from shared.adapters.postgres.action_rows import released, stamp
+from shared.adapters.postgres.action_rows import HELD_BACK, released, stamp
 from shared.adapters.postgres.engine import database_errors
 from shared.domain.events import Message, Outgoing, trace_id
 from shared.ports.action_desk import (
@@ -29,15 +29,17 @@ from shared.runtime.errors import PermanentError
 CONSUMER: Final = "operator"
 MOST_UNPUBLISHED: Final = 1000
 
-ENTRY: Final = """
+ENTRY: Final = f"""
 SELECT a.id, a.customer_id, coalesce(c.name, '') AS customer, a.type, a.subject, a.payer_key, a.rule_id, a.state,
     a.code, a.attempts, a.submissions, a.flow, a.client_reference, a.reference,
     CASE WHEN a.due_at <> 'infinity' THEN a.due_at END AS due_at,
-    coalesce(a.due_at = 'infinity', false) AS disabled, a.created_at, a.ended_at, a.resolved_by, a.resolved_note
+    coalesce(a.due_at = 'infinity', false) AS disabled, {HELD_BACK} AS switched_off, a.created_at,
+    a.ended_at, a.resolved_by, a.resolved_note
 FROM actions a LEFT JOIN customers c ON c.id = a.customer_id
-"""
-NEEDS_A_PERSON: Final = """
-(a.state = 'open' OR (a.state = 'unknown' AND a.ended_at IS NOT NULL) OR coalesce(a.due_at = 'infinity', false))
+"""  # noqa: S608 - constants
+NEEDS_A_PERSON: Final = f"""
+(a.state = 'open' OR (a.state = 'unknown' AND a.ended_at IS NOT NULL) OR coalesce(a.due_at = 'infinity', false)
+    OR {HELD_BACK})
 """
 LIST = text(f"""
 {ENTRY}
@@ -86,11 +88,11 @@ WHERE customer_id = CAST(:customer_id AS uuid) AND due_at = 'infinity' AND ended
     AND (flow LIKE :portal || '/%' OR flow = '')
 RETURNING id
 """)
-WAKE = text("""
+WAKE = text(f"""
 UPDATE actions SET parked = false, releases = releases + 1, updated_at = CAST(:at AS timestamptz)
 WHERE id IN (
-    SELECT id FROM actions
-    WHERE ended_at IS NULL AND state IN ('requested', 'claimed', 'committing', 'unknown')
+    SELECT id FROM actions a
+    WHERE ended_at IS NULL AND NOT {HELD_BACK} AND state IN ('requested', 'claimed', 'committing', 'unknown')
         AND (parked OR updated_at < CAST(:stale AS timestamptz))
         AND coalesce(due_at, '-infinity') <= CAST(:at AS timestamptz)
         AND coalesce(lease_expires_at, '-infinity') <= CAST(:at AS timestamptz)
@@ -98,7 +100,7 @@ WHERE id IN (
 RETURNING id, customer_id, subject, type, releases,
     (SELECT o.attributes ->> 'traceparent' FROM outbox o WHERE o.id = actions.id) AS trace_parent,
     (SELECT o.attributes ->> 'ce-rulechain' FROM outbox o WHERE o.id = actions.id) AS chain
-""")
+""")  # noqa: S608 - constants
 EMIT = text("""
 INSERT INTO outbox (id, customer_id, consumer, parent_id, topic, event_type, trace_id, attributes, data)
 VALUES (CAST(:id AS uuid), CAST(:customer_id AS uuid), :consumer, CAST(:parent_id AS uuid), :topic, :event_type,

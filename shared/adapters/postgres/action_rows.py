@@ -13,11 +13,21 @@ from shared.runtime.errors import TransientError
 
 FOREVER = "infinity"
 
+# A person stopped such actions. What may have been submitted is still looked up; only Submit is not pressed again.
+OFF = """
+EXISTS (SELECT 1 FROM rule_switches s
+    WHERE s.customer_id = a.customer_id AND s.off AND s.action_type IN ('', a.type))
+"""
+HELD_BACK = f"""
+(a.ended_at IS NULL AND (a.state IN ('requested', 'claimed') OR (a.state = 'unknown' AND a.code = 'switched_off'))
+    AND {OFF})
+"""
+
 TAKEN = text("""
 SELECT 1 FROM inbox WHERE event_id = CAST(:event_id AS uuid) AND consumer = 'execute_action'
 """)
 
-CLAIM = text("""
+CLAIM = text(f"""
 UPDATE actions a SET
     state = CASE WHEN a.state IN ('requested', 'claimed') THEN 'claimed' ELSE 'unknown' END,
     token = CAST(:token AS uuid),
@@ -29,20 +39,22 @@ UPDATE actions a SET
         (SELECT h.payer_key FROM authorizations h WHERE a.subject = 'authorizations/' || h.id),
         a.payer_key),
     updated_at = CAST(:now AS timestamptz)
-WHERE a.id = CAST(:id AS uuid) AND a.ended_at IS NULL
+WHERE a.id = CAST(:id AS uuid) AND a.ended_at IS NULL AND NOT {HELD_BACK}
     AND (a.due_at IS NULL OR a.due_at <= CAST(:now AS timestamptz))
     AND (a.state = 'requested'
         OR (a.state IN ('claimed', 'committing', 'unknown')
             AND coalesce(a.lease_expires_at, '-infinity') <= CAST(:now AS timestamptz)))
 RETURNING a.id, a.customer_id, a.type, a.subject, a.rule_id, a.params, a.payer_key, a.attempts, a.flow, a.state,
     a.client_reference, a.seen_before, a.committed_at, a.submissions, a.lease_expires_at, a.created_at
-""")
+""")  # noqa: S608 - constants
 
-LOOK = text("""
-SELECT state, ended_at, lease_expires_at, due_at = 'infinity' AS disabled,
-    CASE WHEN due_at <> 'infinity' THEN due_at END AS due_at
-FROM actions WHERE id = CAST(:id AS uuid)
-""")
+LOOK = text(f"""
+SELECT a.state, a.ended_at, a.lease_expires_at, a.due_at = 'infinity' AS disabled, {HELD_BACK} AS switched_off,
+    CASE WHEN a.due_at <> 'infinity' THEN a.due_at END AS due_at
+FROM actions a WHERE a.id = CAST(:id AS uuid)
+""")  # noqa: S608 - constants
+
+IS_OFF = text(f"SELECT {OFF} FROM actions a WHERE a.id = CAST(:id AS uuid)")  # noqa: S608 - constants
 
 BREAKER = text("""
 SELECT 1 FROM portal_breakers
@@ -77,10 +89,10 @@ WHERE action_id = CAST(:id AS uuid) AND attempt = CAST(:attempt AS integer)
 """)
 
 MARK_COMMITTING = text(f"""
-UPDATE actions SET state = 'committing', client_reference = :reference, seen_before = CAST(:seen AS text[]),
-    committed_at = CAST(:now AS timestamptz), submissions = submissions + 1,
+UPDATE actions a SET state = 'committing', client_reference = :reference, seen_before = CAST(:seen AS text[]),
+    code = '', committed_at = CAST(:now AS timestamptz), submissions = submissions + 1,
     lease_expires_at = CAST(:until AS timestamptz), updated_at = CAST(:now AS timestamptz)
-{OWNED} AND state IN ('claimed', 'unknown') {IN_TIME} RETURNING 1
+{OWNED} AND state IN ('claimed', 'unknown') {IN_TIME} AND NOT {OFF} RETURNING 1
 """)  # noqa: S608 - constants
 
 POSTPONE = text(f"""
@@ -115,19 +127,18 @@ WHERE id = CAST(:id AS uuid) AND ended_at IS NULL AND state IN ('requested', 'cl
 """)
 
 # Parked while its owner still worked: it is due once the lease is over.
-RELEASE = text("""
+RELEASE = text(f"""
 UPDATE actions SET parked = false, releases = releases + 1
 WHERE id IN (
-    SELECT id FROM actions
-    WHERE customer_id = CAST(:customer_id AS uuid) AND parked
+    SELECT id FROM actions a
+    WHERE customer_id = CAST(:customer_id AS uuid) AND parked AND NOT {HELD_BACK}
         AND coalesce(due_at, '-infinity') <= CAST(:now AS timestamptz)
         AND coalesce(lease_expires_at, '-infinity') <= CAST(:now AS timestamptz)
     ORDER BY due_at NULLS FIRST, id LIMIT CAST(:most AS integer) FOR UPDATE SKIP LOCKED)
 RETURNING id, subject, type, releases,
     (SELECT o.attributes ->> 'traceparent' FROM outbox o WHERE o.id = actions.id) AS trace_parent,
     (SELECT o.attributes ->> 'ce-rulechain' FROM outbox o WHERE o.id = actions.id) AS chain
-""")
-
+""")  # noqa: S608 - constants
 
 RECORD_APPEAL = text("""
 INSERT INTO appeals (action_id, customer_id, claim_id, payer_key, carc, template, level, amount_cents,

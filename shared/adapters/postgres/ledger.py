@@ -11,7 +11,7 @@ from shared.adapters.postgres.action_rows import stamp, swap
 from shared.adapters.postgres.engine import database_errors
 from shared.adapters.postgres.record import tenant
 from shared.ports.ledger import ActionClaim, Ended, Visit, Waits
-from shared.runtime.errors import PoisonError
+from shared.runtime.errors import PoisonError, TransientError
 
 
 class PostgresActionLedger:
@@ -82,14 +82,17 @@ class PostgresActionLedger:
         lease_s: float,
     ) -> None:
         """Have it on disk that Submit is about to be pressed."""
-        self._swap(
-            rows.MARK_COMMITTING,
-            claim,
-            reference=client_reference,
-            seen=sorted(seen_before),
-            now=stamp(now),
-            until=stamp(now, lease_s),
-        )
+        asked = {
+            **rows.key(claim),
+            "reference": client_reference,
+            "seen": sorted(seen_before),
+            "now": stamp(now),
+            "until": stamp(now, lease_s),
+        }
+        with database_errors(), tenant(self._engine, claim.customer_id) as connection:
+            if connection.execute(rows.MARK_COMMITTING, asked).scalar_one_or_none() is None:
+                off = connection.execute(rows.IS_OFF, {"id": str(claim.action_id)}).scalar_one_or_none()
+                raise TransientError("switched_off" if off else "claim_lost", f"action {claim.action_id}")
 
     def disabled(self, customer_id: UUID, portal: str) -> bool:
         """Return whether the portal waits for a person to allow it again."""
@@ -112,6 +115,8 @@ def _why_not(connection: Connection, action_id: UUID) -> Waits | Ended:
         raise PoisonError("unknown_action", f"no action {action_id}")
     if row.ended_at is not None or row.state not in ("requested", "claimed", "committing", "unknown"):
         return Ended()
+    if row.switched_off:
+        return Waits("switched_off", None)
     if row.disabled:
         return Waits("disabled", None)
     if row.due_at is not None and row.lease_expires_at is None:
