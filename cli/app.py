@@ -29,6 +29,7 @@ from cli.migrate import migrate
 from cli.output import Failure, tell
 from cli.portal_access import breakers, enable
 from cli.report import command as report
+from cli.smoke import smoke
 from shared.runtime.errors import UpstreamError
 
 
@@ -64,6 +65,7 @@ app.command("send")(send.send)
 app.command("import")(import_file.import_)
 app.command("inspect")(inspect_file.inspect)
 app.command("trace")(trace.trace)
+app.command("smoke")(smoke)
 app.command("migrate")(migrate)
 app.command("cost")(cost)
 app.add_typer(actions.app, name="actions")

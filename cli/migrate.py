@@ -26,6 +26,12 @@ def migrate(
         list[str] | None,
         typer.Option(help="An engineer's: a member of upstream_operator, who sees every customer."),
     ] = None,
+    smoke_login: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of `upstream smoke`: a member of upstream_smoke, who sees one synthetic customer."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Apply the migrations not applied yet, and make exactly these log-ins members of the roles. Can be run again.
@@ -40,6 +46,7 @@ def migrate(
         "upstream_app": app_login,
         "upstream_scheduler": scheduler_login,
         "upstream_operator": operator_login,
+        "upstream_smoke": smoke_login,
     }
     settings = from_environment()
     if not settings.database:

@@ -192,11 +192,11 @@ def find_running(home: Path) -> Running | None:
 
 
 def _alive(home: Path) -> Running | None:
-    import psutil
-
     announced = _announced(home)
     if announced is None:
         return None
+    import psutil  # the image, where nothing is ever announced, does without
+
     try:
         created_at = psutil.Process(announced.pid).create_time()
     except psutil.Error:

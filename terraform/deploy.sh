@@ -6,6 +6,7 @@
 #   terraform/deploy.sh migrate ENV     bring the record up to date: before the code that needs it
 #   terraform/deploy.sh apply ENV [ARG…]      apply; new revisions take no traffic yet
 #   terraform/deploy.sh canary ENV PERCENT    that share of traffic to the newest revisions
+#   terraform/deploy.sh smoke ENV       one event of a synthetic customer through every function, and away again
 #   terraform/deploy.sh promote ENV     all of it
 #   terraform/deploy.sh rollback ENV    all of it back to what served before
 #
@@ -13,7 +14,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-command=${1:?install, image, migrate, apply, canary, promote or rollback}
+command=${1:?install, image, migrate, apply, canary, smoke, promote or rollback}
 environment=${2:?dev or prod}
 shift 2
 folder=terraform/environments/$environment
@@ -138,6 +139,30 @@ canary() {
   done <"$kept"
 }
 
+# What the smoke test signs with: made here when there is none, by an identity that may add it and not read it.
+canary_secret() {
+  local name
+  name=$(output canary_secret)
+  [ -z "$(gcloud secrets versions list "$name" --project="$project" --filter=state=enabled --limit=1 --format='value(name)')" ] ||
+    return 0
+  say "a secret for the canary"
+  head -c 32 /dev/urandom | base64 | sed 's/^/whsec_/' | tr -d '\n' |
+    gcloud secrets versions add "$name" --project="$project" --data-file=- >/dev/null
+}
+
+smoke() {
+  local region
+  init
+  canary_secret
+  region=$(output serving_region)
+  say "smoke test"
+  gcloud run jobs execute smoke --wait --project="$project" --region="$region" >&2 && return
+  say "it failed; its last words:"
+  gcloud logging read 'resource.type="cloud_run_job" AND resource.labels.job_name="smoke"' --project="$project" \
+    --freshness=5m --limit=100 --order=asc --format='value(textPayload)' >&2
+  exit 1
+}
+
 promote() {
   local service region newest
   [ -f "$kept" ] || remember
@@ -156,7 +181,7 @@ rollback() {
 }
 
 case $command in
-  install | image | migrate | apply | promote | rollback) "$command" "$@" ;;
+  install | image | migrate | apply | smoke | promote | rollback) "$command" "$@" ;;
   canary) init && canary "$@" ;;
   *) echo "no command $command" >&2; exit 2 ;;
 esac

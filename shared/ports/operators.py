@@ -205,3 +205,12 @@ class SecretWriter(Protocol):
             TransientError: the store did not answer.
         """
         ...
+
+    def ensure(self, name: str, value: str) -> str:
+        """Return the newest version; `value`, stored, where there was none. Of several at once, all return the same.
+
+        Raises:
+            ValueError: as of `add_version`.
+            TransientError: the store did not answer.
+        """
+        ...

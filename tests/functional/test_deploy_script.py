@@ -3,6 +3,7 @@
 gcloud and terraform are stand-ins that keep what they were told: neither does anything without an account.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -18,11 +19,27 @@ SERVICES = ["apply-rules", "receive-webhook"]
 TERRAFORM = f"""#!{sys.executable} -IS
 import json, sys
 if "output" in sys.argv:
-    print(json.dumps({{"services": {SERVICES!r}, "serving_region": "us-central1"}}))
+    print(json.dumps({{"services": {SERVICES!r}, "serving_region": "us-central1", "canary_secret": "connection-c"}}))
 """
 GCLOUD = f"""#!{sys.executable} -IS
 import json, pathlib, sys
-state = pathlib.Path(__file__).with_name("traffic.json")
+folder = pathlib.Path(__file__).parent
+state = folder / "traffic.json"
+secret = folder / "secret"
+if sys.argv[1:3] == ["secrets", "versions"]:
+    assert sys.argv[4] == "connection-c", sys.argv
+    if sys.argv[3] == "list":
+        print("1" if secret.exists() else "")
+    else:
+        assert sys.argv[3] == "add" and "--data-file=-" in sys.argv, sys.argv
+        secret.write_text(sys.stdin.read())
+    sys.exit()
+if sys.argv[1:5] == ["run", "jobs", "execute", "smoke"]:
+    assert "--wait" in sys.argv and "--region=us-central1" in sys.argv, sys.argv
+    sys.exit(1 if (folder / "broken").exists() else 0)
+if sys.argv[1:3] == ["logging", "read"]:
+    print("apply_rules: accepted, and stopped")
+    sys.exit()
 services = json.loads(state.read_text())
 _, _, action, service = sys.argv[1:5]
 if action == "describe":
@@ -119,3 +136,17 @@ def test_a_first_deployment_serves_at_once(deployment: Deployment) -> None:
 def test_nothing_is_rolled_back_that_was_not_shifted_from_here(deployment: Deployment) -> None:
     assert "nothing was shifted" in deployment.run("rollback", "dev", code=1)
     assert deployment.traffic["apply-rules"] == {"old-a": 100}
+
+
+def test_the_canarys_secret_is_made_once(deployment: Deployment) -> None:
+    deployment.run("smoke", "dev")
+    secret = (deployment.bin / "secret").read_text()
+    assert secret.startswith("whsec_")
+    assert len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) == 32
+    deployment.run("smoke", "dev")
+    assert (deployment.bin / "secret").read_text() == secret
+
+
+def test_a_smoke_test_that_fails_fails_the_release_and_says_why(deployment: Deployment) -> None:
+    (deployment.bin / "broken").touch()
+    assert "apply_rules: accepted, and stopped" in deployment.run("smoke", "dev", code=1)

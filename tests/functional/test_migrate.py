@@ -22,15 +22,20 @@ MIGRATOR = "migrator@project.iam"
 FUNCTION = "process-webhook@project.iam"
 JOB = "build-risk-baselines@project.iam"
 ENGINEER = "engineer@example.org"
+CANARY = "canary@project.iam"
 ROLES = f"""
 CREATE ROLE cloudsqlsuperuser NOLOGIN CREATEROLE CREATEDB;
 CREATE ROLE "{MIGRATOR}" LOGIN;
 CREATE ROLE "{FUNCTION}" LOGIN;
 CREATE ROLE "{JOB}" LOGIN;
 CREATE ROLE "{ENGINEER}" LOGIN;
+CREATE ROLE "{CANARY}" LOGIN;
 GRANT cloudsqlsuperuser TO "{MIGRATOR}";
 """
-LOGINS = ("--app-login", FUNCTION, "--scheduler-login", JOB, "--operator-login", ENGINEER)
+LOGINS = (
+    *("--app-login", FUNCTION, "--scheduler-login", JOB),
+    *("--smoke-login", CANARY, "--operator-login", ENGINEER),
+)
 CUSTOMERS = text("SELECT id FROM customers WHERE name <> 'Unattributed'")
 
 
@@ -70,6 +75,7 @@ def test_functions_are_bound_by_policies_and_engineers_see_all(cloud: CloudSql) 
         "upstream_app": [FUNCTION],
         "upstream_scheduler": [JOB],
         "upstream_operator": [ENGINEER],
+        "upstream_smoke": [CANARY],
     }
     ours, theirs = uuid4(), uuid4()
     engineer, function, job = cloud.engine(ENGINEER), cloud.engine(FUNCTION), cloud.engine(JOB)

@@ -37,6 +37,7 @@ module "app" {
   topics    = jsondecode(file("${local.schemas}/topics.json"))
   schedules = jsondecode(file("${local.schemas}/schedules.json"))
   metrics   = jsondecode(file("${local.schemas}/metrics.json"))
+  canary    = jsondecode(file("${local.schemas}/canary.json"))
 
   # Scales to zero, one zone, one region, no load balancer: for trying things out.
   region             = var.region

@@ -37,6 +37,7 @@ module "app" {
   topics    = jsondecode(file("${local.schemas}/topics.json"))
   schedules = jsondecode(file("${local.schemas}/schedules.json"))
   metrics   = jsondecode(file("${local.schemas}/metrics.json"))
+  canary    = jsondecode(file("${local.schemas}/canary.json"))
 
   region             = var.region
   standby_region     = var.standby_region

@@ -138,6 +138,7 @@ resource "google_cloud_run_v2_job" "migrate" {
             ]
           ]),
           flatten([for email in var.operators : ["--operator-login", email]]),
+          ["--smoke-login", local.canary_login],
         )
 
         dynamic "env" {
@@ -163,5 +164,13 @@ resource "google_cloud_run_v2_job" "migrate" {
     }
   }
 
-  depends_on = [google_sql_user.migrator]
+  # It makes log-ins members of roles, so they have to be there; in a first installation nothing else has made them yet.
+  depends_on = [
+    google_sql_database.this,
+    google_sql_user.canary,
+    google_sql_user.function,
+    google_sql_user.migrator,
+    google_sql_user.operator,
+    google_project_iam_member.project,
+  ]
 }

@@ -19,6 +19,7 @@ locals {
     "roles/iam.serviceAccountAdmin",
     "roles/iam.workloadIdentityPoolAdmin",
     "roles/logging.configWriter",
+    "roles/logging.viewer",
     "roles/monitoring.admin",
     "roles/pubsub.admin",
     "roles/resourcemanager.projectIamAdmin",

@@ -46,7 +46,8 @@ locals {
   max_instances = { for name, one in local.deployed : name => lookup(var.max_instances, name, one.max_instances) }
   min_instances = { for name, one in local.deployed : name => lookup(var.min_instances, name, 0) }
 
-  # Kept for: the superuser (3), Cloud SQL's own agents (about 5), two operators with two each, one migration, one drill.
+  # Kept for: the superuser (3), Cloud SQL's own agents (about 5), two operators with two each, one migration, one drill, the
+  # smoke test (2).
   reserved_connections = 16
   function_connections = sum([for name, one in local.deployed : local.max_instances[name] * one.pool])
   needed_connections   = 2 * local.function_connections + local.reserved_connections
@@ -74,6 +75,9 @@ locals {
     for name in keys(local.deployed) :
     name => "https://${replace(name, "_", "-")}-${var.project_number}.${local.serving_region}.run.app"
   }
+
+  # What payers are given, before the connection's own path.
+  webhook_url = var.domain == null ? local.uris.receive_webhook : "https://${var.domain}"
 
   settings = {
     UPSTREAM_RUNTIME       = "gcp"

@@ -63,7 +63,7 @@ locals {
     { for name in keys(local.deployed) : "function:${name}" => replace(name, "_", "-") },
     { for name in keys(local.subscription_of) : "push:${name}" => trimsuffix(substr("push-${replace(name, "_", "-")}", 0, 30), "-") },
     { for name in local.scheduled : "schedule:${name}" => trimsuffix(substr("cron-${replace(name, "_", "-")}", 0, 30), "-") },
-    { migrator = "migrator", builder = "function-builder" },
+    { migrator = "migrator", builder = "function-builder", canary = "canary" },
     var.github_repository == null ? {} : { deployer = "deployer" },
   )
   emails = { for key, id in local.account_ids : key => "${id}@${var.project_id}.iam.gserviceaccount.com" }
@@ -108,6 +108,8 @@ locals {
     {
       "migrator:cloudsql.client"       = { who = "migrator", role = "roles/cloudsql.client" }
       "migrator:cloudsql.instanceUser" = { who = "migrator", role = "roles/cloudsql.instanceUser" }
+      "canary:cloudsql.client"         = { who = "canary", role = "roles/cloudsql.client" }
+      "canary:cloudsql.instanceUser"   = { who = "canary", role = "roles/cloudsql.instanceUser" }
       "builder:logging.logWriter"      = { who = "builder", role = "roles/logging.logWriter" }
     },
   )

@@ -13,7 +13,7 @@ output "image" {
 
 output "webhook_url" {
   description = "What payers are given, before the connection's own path."
-  value       = var.domain == null ? local.uris.receive_webhook : "https://${var.domain}"
+  value       = local.webhook_url
 }
 
 output "edge_address" {
@@ -24,6 +24,11 @@ output "edge_address" {
 output "database" {
   description = "UPSTREAM_DATABASE for the `upstream` command."
   value       = local.database_instances[local.serving_region]
+}
+
+output "canary_secret" {
+  description = "What the smoke test signs with. It needs a version: terraform/deploy.sh smoke adds the first."
+  value       = local.canary_secret
 }
 
 output "connections" {

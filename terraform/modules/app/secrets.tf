@@ -1,11 +1,12 @@
-# Secrets: containers only. Values are added by people, with `gcloud secrets versions add`, and stay out of state and code.
+# Secrets: containers only. Values are added by people, with `gcloud secrets versions add`, and stay out of state and code; the
+# canary's is added by terraform/deploy.sh, which can write and not read it.
 
 locals {
   # What an unknown connection's signature is checked against. Nothing is ever signed with it.
   decoy = "upstream-no-such-connection"
 
   service_secrets = toset(concat(
-    ["smtp-password"],
+    ["smtp-password", local.canary_secret],
     var.sentry ? ["sentry-dsn"] : [],
   ))
   rotated_secrets = setunion(local.service_secrets, var.connection_secrets, var.channel_secrets, var.portal_credentials)

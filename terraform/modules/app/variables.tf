@@ -107,6 +107,22 @@ variable "metrics" {
   })
 }
 
+variable "canary" {
+  description = "schemas/canary.json"
+  type = object({
+    customer = object({ id = string })
+    connection = object({
+      id           = string
+      provider     = string
+      scheme       = string
+      secret_name  = string
+      format       = string
+      rate_per_min = number
+      burst        = number
+    })
+  })
+}
+
 ##### Sizes
 
 variable "database" {

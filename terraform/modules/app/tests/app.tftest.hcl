@@ -16,6 +16,7 @@ variables {
   topics                    = jsondecode(file("../../../schemas/topics.json"))
   schedules                 = jsondecode(file("../../../schemas/schedules.json"))
   metrics                   = jsondecode(file("../../../schemas/metrics.json"))
+  canary                    = jsondecode(file("../../../schemas/canary.json"))
   secret_rotation_starts_at = "2030-01-01T00:00:00Z"
   notification_channels     = { on-call = "on-call@example.org" }
   runbook_url               = "https://example.org/docs/runbook.md"
@@ -93,6 +94,19 @@ run "after_a_failover_everything_points_to_the_standby" {
   assert {
     condition     = google_cloud_run_v2_service.execute_action["us-east4"].template[0].scaling[0].min_instance_count == 0
     error_message = "The worker is not in the standby region."
+  }
+}
+
+run "the_smoke_test_is_sent_where_payers_send" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_job.smoke.template[0].template[0].containers[0].args[1] == output.webhook_url
+    error_message = "The smoke test posts elsewhere."
+  }
+  assert {
+    condition     = jsondecode(google_firestore_document.canary.fields).secret_name.stringValue == google_secret_manager_secret_iam_member.canary.secret_id
+    error_message = "The canary reads another secret than its deliveries are checked with."
   }
 }
 
