@@ -21,6 +21,10 @@ Result = Literal[
     "open",  # a person has to do it; surely nothing was submitted
     "unknown",  # a person has to look: it may have been submitted
 ]
+OnError = Literal[
+    "escalate",  # a person does what could not be done
+    "log",  # it is written down, and nobody is called
+]
 
 # How long a visit that failed for a moment waits before the next, by how many there were. Then a person decides.
 RETRY_AFTER: Final = (

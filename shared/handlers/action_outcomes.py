@@ -61,7 +61,7 @@ def outgoing(claim: ActionClaim, done: Done, cause: Event) -> Follow:
         for record in done.records
         if (event := narrate(record, cause=cause, now=done.ending.at)) is not None
     ]
-    if done.ending.result == "settled":
+    if done.ending.result == "settled" or _nobody_is_called(claim, done):
         return Follow(events, ())
     severity, title = _told(done)
     alert = Alert(
@@ -115,6 +115,11 @@ def _outcome(claim: ActionClaim, done: Done, cause: Event) -> Outgoing:
     event_type = EVENTS[ending.result]
     identity = derive(claim.action_id, event_type, ending.code, _nth(claim))
     return _event("domain-events", event_type, identity, {"action": action}, claim, cause, ending.at)
+
+
+def _nobody_is_called(claim: ActionClaim, done: Done) -> bool:
+    """Whether a failure is only written down. A closed portal, or doubt about a submission, is always a person's."""
+    return claim.on_error == "log" and done.ending.result == "failed" and not done.ending.disables
 
 
 def _nth(claim: ActionClaim) -> int:

@@ -127,7 +127,7 @@ def _do(
             state = "open"
             effects.alerts.append(_alert(action_id, execution, wanted.params))
         case "hold_claim":
-            state = _hold(wanted, execution, occasion, effects)
+            state = _hold(wanted, execution, occasion, decision, effects)
         case "notify":
             effects.outgoing.append(_notification(action_id, wanted, execution, occasion, decision))
         case _:
@@ -136,11 +136,13 @@ def _do(
     effects.actions.append(_action(action_id, wanted, execution, state))
 
 
-def _hold(wanted: Wanted, execution: Execution, occasion: Occasion, effects: Effects) -> ActionState:
-    """Hold the claim that the event is about; what is about no claim is left to a person."""
+def _hold(
+    wanted: Wanted, execution: Execution, occasion: Occasion, decision: Decision, effects: Effects
+) -> ActionState:
+    """Hold the claim that the event is about; what is about no claim is left to a person, or only written down."""
     kind, _, identity = execution.subject.partition("/")
     if kind != "claims":
-        return "open"
+        return "open" if decision.on_error == "escalate" else "failed"
     effects.holds.append(Hold(UUID(identity), str(wanted.params["reason"]), occasion.submitted_on))
     return "settled"
 

@@ -217,7 +217,7 @@ def _work(session: PortalSession, turn: _Turn) -> Done | Later:
             case AskAPerson(code):
                 return _for_a_person(turn.claim, code, turn.worker)
             case GiveUp():
-                return Done(Ending("open", turn.worker.clock(), code="gave_up"))
+                return Done(Ending(_not_done(turn.claim), turn.worker.clock(), code="gave_up"))
             case Resubmit():
                 pass
     elif not errand.flow.echoes_reference:
@@ -283,7 +283,8 @@ def _settled(turn: _Turn, reference: str) -> Done:
 def _stopped(claim: ActionClaim, error: PortalStopError, turn: _Turn) -> Done:
     if error.opens_breaker:
         portal = turn.errand.flow.id.portal
-        ending = Ending(_undone(claim), turn.worker.clock(), code=error.code, disables=portal)
+        waits: Result = "unknown" if claim.reconciling else "open"
+        ending = Ending(waits, turn.worker.clock(), code=error.code, disables=portal)
     elif error.code == "payer_refused":
         ending = Ending("failed", turn.worker.clock(), code=error.code)
     else:
@@ -297,7 +298,12 @@ def _for_a_person(claim: ActionClaim, code: ErrorCode, worker: Worker) -> Done:
 
 def _undone(claim: ActionClaim) -> Result:
     """Return what an action that no machine goes on with is: surely nothing, or perhaps submitted."""
-    return "unknown" if claim.reconciling else "open"
+    return "unknown" if claim.reconciling else _not_done(claim)
+
+
+def _not_done(claim: ActionClaim) -> Result:
+    """Return what an action is of which surely nothing was submitted: a person's, unless its rule wants none called."""
+    return "failed" if claim.on_error == "log" else "open"
 
 
 def _again(claim: ActionClaim, attempt: int, code: ErrorCode, worker: Worker) -> Done | Later:

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from shared.domain.actions import Result
+from shared.domain.actions import OnError, Result
 
 NotYet = Literal[
     "held",  # another worker has it
@@ -24,7 +24,8 @@ NotYet = Literal[
 class ActionClaim:
     """Our ownership of one action until the lease ends.
 
-    attempts: visits to the portal so far. flow: the pinned version of the first visit, or empty. reconciling: Submit
+    on_error: as the version of the rule that asked for it says; `escalate` where no rule did. attempts: visits to the
+    portal so far. flow: the pinned version of the first visit, or empty. reconciling: Submit
     may have been pressed: ask the portal before anything else. committed_at, seen_before: as stored before that.
     """
 
@@ -45,6 +46,7 @@ class ActionClaim:
     seen_before: frozenset[str] = frozenset()
     committed_at: datetime | None = None
     submissions: int = 0
+    on_error: OnError = "escalate"
 
 
 @dataclass(frozen=True, slots=True)

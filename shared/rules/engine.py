@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, NamedTuple, Protocol, TypedDict
 
+from shared.domain.actions import OnError
 from shared.rules.facts import FactSource
 from shared.rules.model import Action, Mode, Rule
 from shared.rules.values import Json
@@ -59,7 +60,8 @@ class Decision:
 
     limited_by: which limit was reached, for a shadow rule too. explanation: the evidence in the order of the rule's
     text; where an `any` had a choice, the first that decided it; then the limit that was reached. consulted: the
-    windows that were looked at. at_stake_cents: the money that limits are about; None if nobody says.
+    windows that were looked at. at_stake_cents: the money that limits are about; None if nobody says. on_error: what
+    becomes of an action that could not be done.
     """
 
     rule_id: str
@@ -71,6 +73,7 @@ class Decision:
     limited_by: LimitedBy = ""
     consulted: tuple[Consulted, ...] = ()
     at_stake_cents: int | None = None
+    on_error: OnError = "escalate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,16 @@ def decide(rule: Rule, facts: FactSource, on: date, allowance: Allowance | None 
         limit = Predicate(limits.amount_fact or "", "lte", limits.amount_over_cents)
         explanation = (*explanation, observed(limit, facts, holds=False))
     return Decision(
-        rule.id, rule.version, rule.mode, outcome, rule.then, explanation, limited_by, consulted, at_stake
+        rule.id,
+        rule.version,
+        rule.mode,
+        outcome,
+        rule.then,
+        explanation,
+        limited_by,
+        consulted,
+        at_stake,
+        rule.on_error,
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final, get_args
 
+from shared.domain.actions import OnError
 from shared.domain.spending import Window
 from shared.rules.conditions import Scope, parse_condition
 from shared.rules.facts import Catalogue, catalogue
@@ -19,7 +20,6 @@ from shared.rules.model import (
     Expectation,
     Limits,
     Mode,
-    OnError,
     Rule,
     Source,
 )

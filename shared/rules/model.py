@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
+from shared.domain.actions import OnError
 from shared.domain.spending import Window
 from shared.rules.operators import Operand
 
@@ -19,7 +20,6 @@ ActionType = Literal[
     "check_authorization_status",
 ]
 Mode = Literal["live", "shadow", "off"]
-OnError = Literal["escalate", "log"]
 Expectation = Literal["fires", "does_not_fire"]
 
 

@@ -101,8 +101,17 @@ class Desk:
         )
         self._fill()
 
+    def rule(self, *, version: int, on_error: str) -> None:
+        """Store a version of the rule that actions are asked for by."""
+        self.pipeline.rule(self.customer, {"id": "rule", "version": version, "on_error": on_error})
+
     def request(
-        self, action: str = "submit_appeal", *, subject: str = "", params: Mapping[str, object] | None = None
+        self,
+        action: str = "submit_appeal",
+        *,
+        subject: str = "",
+        params: Mapping[str, object] | None = None,
+        version: int = 1,
     ) -> Received:
         """Write an action as `apply_rules` does, and return its message as push delivers it."""
         cause = self._event("claim.denied", uuid4(), {})
@@ -112,7 +121,7 @@ class Desk:
             else f"claims/{self.claim}"
         )
         execution = Execution(
-            uuid4(), cause.event.id, "claim.denied", about, "rule", 1, "fired", "SUCCESS", [], 0.1, ""
+            uuid4(), cause.event.id, "claim.denied", about, "rule", version, "fired", "SUCCESS", [], 0.1, ""
         )
         wanted = Action(
             uuid4(), execution.id, cause.event.id, "rule", about, action, "requested", params or {}

@@ -452,3 +452,56 @@ def test_patient_and_password_are_in_no_event_row_or_listing(desk: Desk) -> None
     shown += [str(desk.pipeline.rows("SELECT * FROM portal_seats"))]
     for text in shown:
         assert not [secret for secret in secrets if secret in text]
+
+
+# What a rule wants of its failures.
+
+
+@pytest.fixture
+def logging_desk(desk: Desk) -> Desk:
+    """Return a desk whose rule wanted nobody called in its first version, and somebody in its second."""
+    desk.rule(version=1, on_error="log")
+    desk.rule(version=2, on_error="escalate")
+    return desk
+
+
+@pytest.mark.parametrize("code", ["captcha", "payer_refused"])
+def test_a_rule_that_only_logs_calls_nobody_for_what_was_not_done(logging_desk: Desk, code: StopCode) -> None:
+    desk = logging_desk
+    received = desk.request(version=1)
+    desk.portals.fail("prepare", PortalStopError(code, "form"))
+    emitted = desk.do(received)
+    assert (desk.row(received)["state"], desk.row(received)["code"]) == ("failed", code)
+    assert [m.attributes["ce-type"] for m in emitted.messages] == ["app.upstream.action.failed"]
+    assert desk.rows("alerts") == []
+    [visit] = desk.visits(received)
+    assert (visit["outcome"], visit["code"]) == ("failed", code)
+
+
+def test_what_a_later_version_of_the_rule_says_is_not_asked(logging_desk: Desk) -> None:
+    received = logging_desk.request(version=2)
+    logging_desk.portals.fail("prepare", PortalStopError("captcha", "form"))
+    logging_desk.do(received)
+    assert logging_desk.row(received)["state"] == "open"
+    assert len(logging_desk.rows("alerts")) == 1
+
+
+def test_a_rule_that_only_logs_does_not_hide_doubt_or_a_closed_portal(logging_desk: Desk) -> None:
+    desk = logging_desk
+    doubtful, locked = desk.request(version=1), desk.request(version=1)
+    desk.portals.fail("commit", AmbiguousOutcomeError("commit_unclear"))
+    assert refused(desk, doubtful) == "not_yet"
+    desk.portals.fail("lookup", PortalStopError("captcha", "lookup"))
+    desk.do(doubtful, attempt=2)
+    assert (desk.row(doubtful)["state"], desk.row(doubtful)["code"]) == ("unknown", "captcha")
+    desk.portals.fail("sign_in", PortalStopError("account_locked", "login"))
+    desk.do(locked)
+    assert desk.worker.ledger.disabled(desk.customer, desk.payer)
+    assert sorted(alert["severity"] for alert in desk.rows("alerts")) == ["critical", "critical"]
+
+
+def test_an_action_that_no_rule_version_stands_behind_calls_a_person(desk: Desk) -> None:
+    received = desk.request()
+    desk.portals.fail("prepare", PortalStopError("captcha", "form"))
+    desk.do(received)
+    assert desk.row(received)["state"] == "open"

@@ -45,7 +45,10 @@ WHERE a.id = CAST(:id AS uuid) AND a.ended_at IS NULL AND NOT {HELD_BACK}
         OR (a.state IN ('claimed', 'committing', 'unknown')
             AND coalesce(a.lease_expires_at, '-infinity') <= CAST(:now AS timestamptz)))
 RETURNING a.id, a.customer_id, a.type, a.subject, a.rule_id, a.params, a.payer_key, a.attempts, a.flow, a.state,
-    a.client_reference, a.seen_before, a.committed_at, a.submissions, a.lease_expires_at, a.created_at
+    a.client_reference, a.seen_before, a.committed_at, a.submissions, a.lease_expires_at, a.created_at,
+    coalesce((SELECT r.document ->> 'on_error' FROM executions e JOIN automation_rules r
+        ON r.customer_id = e.customer_id AND r.rule_id = e.rule_id AND r.version = e.rule_version
+        WHERE e.id = a.execution_id), 'escalate') AS on_error
 """)  # noqa: S608 - constants
 
 LOOK = text(f"""
@@ -186,6 +189,7 @@ def claimed(row: Row[tuple[object, ...]], token: UUID) -> ActionClaim:
         seen_before=frozenset(row.seen_before),
         committed_at=row.committed_at,
         submissions=row.submissions,
+        on_error=row.on_error,
     )
 
 

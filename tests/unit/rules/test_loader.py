@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.actions import OnError
 from shared.rules.documents import from_json, from_yaml
 from shared.rules.facts import catalogue
 from shared.rules.language import ACTIONS, EXPECTATIONS, MODES, ON_ERROR
 from shared.rules.loader import load_rule, read_file, read_pack
-from shared.rules.model import OnError
 from shared.rules.operators import OPERATORS
 from shared.rules.schema import SCHEMA
 from shared.runtime.errors import PoisonError
