@@ -3,6 +3,7 @@
 from functions.schedules.build_risk_baselines import build_risk_baselines
 from functions.schedules.check_expiring_authorizations import check_expiring_authorizations
 from functions.schedules.detect_behavioral_changes import detect_behavioral_changes
+from functions.schedules.release_actions import release_actions
 from functions.subscribers.apply_rules import apply_rules
 from functions.subscribers.execute_action import execute_action
 from functions.subscribers.notify import notify
@@ -21,5 +22,6 @@ __all__ = [
     "process_webhook",
     "receive_webhook",
     "record_dead_letter",
+    "release_actions",
     "run_job_task",
 ]

@@ -72,10 +72,10 @@ class Deployment:
     backups: int = 30
     warm_vcpu: float = 4.0
     warm_gib: float = 3.5
-    services_vcpu: float = 11.0
-    services_gib: float = 8.0
+    services_vcpu: float = 12.0
+    services_gib: float = 8.5
     armor_rules: int = 14
-    alert_conditions: int = 28
+    alert_conditions: int = 29
     keys: int = 5
     secrets_fixed: int = 2
 

@@ -20,6 +20,7 @@ class Job(StrEnum):
     CHECK = "check_expiring_authorizations"
     BASELINES = "build_risk_baselines"
     CHANGES = "detect_behavioral_changes"
+    RELEASE = "release_actions"
 
 
 Named = Annotated[Job, typer.Argument(metavar="JOB", help="A job's name, as `upstream jobs list` shows it.")]

@@ -17,7 +17,7 @@ RENEWED_AFTER: Final = timedelta(days=3)
 
 
 async def fire_jobs(running: Pipeline, stage: Stage) -> int:
-    """Fire all three jobs, then those of the days on which the scene's authorization is looked at and renewed.
+    """Fire every job, then those of the days on which the scene's authorization is looked at and renewed.
 
     Returns how many runs that makes.
 

@@ -34,6 +34,9 @@ RETRY_AFTER: Final = (
     timedelta(hours=2),
     timedelta(hours=6),
 )
+STALE_AFTER: Final = timedelta(
+    hours=1
+)  # any message for an action would have come back by then, or be a dead letter
 MAX_SUBMISSIONS: Final = 3  # one, and again where it surely was not taken
 MAX_CHAIN: Final = 5  # actions that follow from actions' outcomes; beyond, rules chase each other
 

@@ -8,7 +8,12 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from shared.domain.ids import derive
 
-JobName = Literal["check_expiring_authorizations", "build_risk_baselines", "detect_behavioral_changes"]
+JobName = Literal[
+    "check_expiring_authorizations",
+    "build_risk_baselines",
+    "detect_behavioral_changes",
+    "release_actions",
+]
 JOBS: Final[tuple[JobName, ...]] = get_args(JobName)
 Stage = Literal[
     "customer",  # what a customer's own rows tell

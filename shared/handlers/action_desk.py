@@ -1,12 +1,13 @@
 """What a person decides about actions, and what goes out because of it."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import orjson
 
+from shared.domain.actions import STALE_AFTER
 from shared.domain.events import Event, EventType, Outgoing
 from shared.domain.ids import derive
 from shared.handlers.action_outcomes import request_again
@@ -18,7 +19,6 @@ from shared.runtime.errors import PermanentError
 from shared.runtime.settings import PUBLISH_TIMEOUT_S
 
 SOURCE: Final = "/cli/actions"
-STALE_AFTER: Final = timedelta(hours=1)  # any message would have come back by then, or be a dead letter
 MOST_WOKEN: Final = 500
 
 

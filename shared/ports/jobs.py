@@ -15,6 +15,7 @@ from shared.domain.drift import DailyRatios
 from shared.domain.findings import Finding, NetworkChange
 from shared.domain.jobs import Run, Stage
 from shared.domain.slowdown import LifeRow, WeekOfClaims
+from shared.ports.ledger import ReleasedAction
 
 Tally = Mapping[str, int]
 
@@ -36,6 +37,9 @@ class JobRuns(Protocol):
 
     def open(self, run: Run) -> OpenRun:
         """Return the run of this slot, opened if nobody did before. One of several at once opens it.
+
+        Every customer has a share, but of `release_actions`: there those with actions that are due, or if there is
+        none, nobody, so that the run ends as any other does.
 
         Raises:
             TransientError: the database is away or busy; fire again.
@@ -163,6 +167,15 @@ class JobWork(Protocol):
 
     def move_authorizations(self, moves: Sequence[Transition], *, run_id: UUID) -> None:
         """Store new states, with their history."""
+        ...
+
+    def release_actions(
+        self, *, now: datetime, stale_before: datetime, most: int
+    ) -> Sequence[ReleasedAction]:
+        """Return actions that are due and parked, or untouched since then; a message for each must follow.
+
+        The oldest first. None that a person switched off.
+        """
         ...
 
     def reauth_requests(self) -> Sequence[ReauthRequest]:

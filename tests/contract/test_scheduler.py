@@ -38,6 +38,7 @@ NEXT: dict[JobName, datetime] = {
     "build_risk_baselines": datetime(2026, 11, 28, 2, 0, tzinfo=UTC),
     "check_expiring_authorizations": datetime(2026, 11, 28, 6, 0, tzinfo=UTC),
     "detect_behavioral_changes": datetime(2026, 11, 27, 18, 0, tzinfo=UTC),
+    "release_actions": datetime(2026, 11, 27, 15, 10, tzinfo=UTC),
 }
 
 
@@ -269,6 +270,7 @@ async def test_what_is_due_is_fired_for_its_slot_and_what_is_paused_is_not(
 
     scheduler = LocalScheduler(tmp_path, functions.url, clock=clock)
     scheduler.pause("check_expiring_authorizations")
+    scheduler.pause("release_actions")
     await fired_for(scheduler, functions, at_least=5)
     assert {name for name, _ in functions.fired} == {"build_risk_baselines", "detect_behavioral_changes"}
     for name, slot in functions.fired:

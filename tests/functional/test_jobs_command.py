@@ -42,6 +42,7 @@ def test_jobs_are_listed_paused_resumed_run_and_remembered(pipeline: "Pipeline",
     pipeline.customer("Remembered Practice")
     assert {job["name"]: job["paused"] for job in shown(home, "jobs", "list")} == {
         "build_risk_baselines": False, "check_expiring_authorizations": False, "detect_behavioral_changes": False,
+        "release_actions": False,
     }  # fmt: skip
     run(home, "jobs", "pause", "build_risk_baselines")
     assert "paused" in run(home, "jobs", "list")

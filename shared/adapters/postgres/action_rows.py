@@ -130,18 +130,25 @@ WHERE id = CAST(:id AS uuid) AND ended_at IS NULL AND state IN ('requested', 'cl
 """)
 
 # Parked while its owner still worked: it is due once the lease is over.
-RELEASE = text(f"""
-UPDATE actions SET parked = false, releases = releases + 1
+DUE = f"""
+UPDATE actions SET parked = false, releases = releases + 1, updated_at = CAST(:now AS timestamptz)
 WHERE id IN (
     SELECT id FROM actions a
-    WHERE customer_id = CAST(:customer_id AS uuid) AND parked AND NOT {HELD_BACK}
+    WHERE customer_id = CAST(:customer_id AS uuid) AND {{waiting}} AND NOT {HELD_BACK}
         AND coalesce(due_at, '-infinity') <= CAST(:now AS timestamptz)
         AND coalesce(lease_expires_at, '-infinity') <= CAST(:now AS timestamptz)
     ORDER BY due_at NULLS FIRST, id LIMIT CAST(:most AS integer) FOR UPDATE SKIP LOCKED)
 RETURNING id, subject, type, releases,
     (SELECT o.attributes ->> 'traceparent' FROM outbox o WHERE o.id = actions.id) AS trace_parent,
     (SELECT o.attributes ->> 'ce-rulechain' FROM outbox o WHERE o.id = actions.id) AS chain
-""")  # noqa: S608 - constants
+"""  # noqa: S608 - constants
+RELEASE = text(DUE.format(waiting="parked"))
+RELEASE_STALE = text(
+    DUE.format(
+        waiting="ended_at IS NULL AND state IN ('requested', 'claimed', 'committing', 'unknown')"
+        " AND (parked OR updated_at < CAST(:stale_before AS timestamptz))"
+    )
+)
 
 RECORD_APPEAL = text("""
 INSERT INTO appeals (action_id, customer_id, claim_id, payer_key, carc, template, level, amount_cents,
@@ -239,10 +246,22 @@ def end(connection: Connection, claim: ActionClaim, ending: Ending) -> None:
 
 
 def release(
-    connection: Connection, customer_id: UUID, *, now: datetime, most: int
+    connection: Connection,
+    customer_id: UUID,
+    *,
+    now: datetime,
+    most: int,
+    stale_before: datetime | None = None,
 ) -> Sequence[ReleasedAction]:
-    """Take parked actions that are due out of the parking place; a message for each must follow in this transaction."""
-    rows = connection.execute(RELEASE, {"customer_id": str(customer_id), "now": stamp(now), "most": most})
+    """Take parked actions that are due out of the parking place; a message for each must follow in this transaction.
+
+    stale_before: those, too, that nobody has touched since then, and that no message can be under way for.
+    """
+    asked = {"customer_id": str(customer_id), "now": stamp(now), "most": most}
+    if stale_before is None:
+        rows = connection.execute(RELEASE, asked)
+    else:
+        rows = connection.execute(RELEASE_STALE, {**asked, "stale_before": stamp(stale_before)})
     return [released(row) for row in rows]
 
 

@@ -21,6 +21,7 @@ from shared.handlers.jobs.baselines import build_risk_baselines
 from shared.handlers.jobs.detect import detect_behavioral_changes
 from shared.handlers.jobs.fire import run_of, task
 from shared.handlers.jobs.network import LEAST_CUSTOMERS, SEEN_WITHIN, tell_of_network
+from shared.handlers.jobs.release import release_actions
 from shared.handlers.jobs.share import Done, Share
 from shared.ports.clock import Clock
 from shared.ports.jobs import JobWork, Progress, Signal
@@ -34,6 +35,7 @@ SHARES: Final[Mapping[JobName, Callable[[Share], Done]]] = {
     "check_expiring_authorizations": check_expiring_authorizations,
     "build_risk_baselines": build_risk_baselines,
     "detect_behavioral_changes": detect_behavioral_changes,
+    "release_actions": release_actions,
 }
 
 
@@ -171,7 +173,7 @@ def _end(progress: Progress, share: Share) -> Outgoing:
             "key": progress.run.key,
             "job": progress.run.job,
             "slot": progress.run.slot,
-            "customers": len(progress.customers),
+            "customers": len([customer for customer in progress.customers if customer != NOBODY]),
             "counts": progress.counts,
         }
     }

@@ -36,6 +36,9 @@ locals {
     detect_behavioral_changes = {
       memory = "512Mi", cpu = "1", timeout_s = 300, concurrency = 1, pool = 1, max_instances = 1
     }
+    release_actions = {
+      memory = "512Mi", cpu = "1", timeout_s = 300, concurrency = 1, pool = 1, max_instances = 1
+    }
   }
 
   # The one with a browser: a container, one action at a time (browser_worker.tf).

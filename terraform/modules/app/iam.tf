@@ -44,7 +44,7 @@ locals {
       bucket    = null
     }
     run_job_task = {
-      publishes = ["job-tasks", "domain-events", "dead-letters"]
+      publishes = ["job-tasks", "domain-events", "portal-actions", "dead-letters"]
       secrets   = []
       prefixes  = []
       suffixes  = []
@@ -56,6 +56,7 @@ locals {
     check_expiring_authorizations = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
     build_risk_baselines          = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
     detect_behavioral_changes     = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
+    release_actions               = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
   }
 
   # Account ids have at most 30 characters. Emails are made from them, so that a plan shows who gets what.

@@ -9,12 +9,17 @@ import orjson
 from sqlalchemy import Connection, Engine, RowMapping, text
 
 from shared.adapters.postgres.engine import database_errors
+from shared.domain.actions import STALE_AFTER
 from shared.domain.findings import NetworkChange
 from shared.domain.jobs import NOBODY, Run, Stage, task_id
 from shared.ports.jobs import OpenRun, Progress, Signal, Tally
 from shared.runtime.errors import PoisonError
 
 CUSTOMERS = text("SELECT id FROM customers WHERE id <> CAST(:nobody AS uuid) ORDER BY id")
+DUE = text("""
+SELECT id FROM customers_with_due_actions(CAST(:at AS timestamptz), CAST(:stale_before AS timestamptz)) AS id
+ORDER BY id
+""")
 OPEN = text("""
 INSERT INTO job_runs (id, customer_id, job, slot, options, customers, stage, tasks, state, finished_at, trace_parent)
 VALUES (CAST(:id AS uuid), CAST(:nobody AS uuid), :job, CAST(:slot AS timestamptz), CAST(:options AS jsonb),
@@ -84,12 +89,19 @@ class PostgresJobRuns:
     def open(self, run: Run) -> OpenRun:
         """Return the run of this slot, opened if nobody did before."""
         with database_errors(), self._engine.begin() as connection:
-            customers = list(connection.execute(CUSTOMERS, {"nobody": str(NOBODY)}).scalars())
-            new = _insert(connection, run, customers)
+            new = _insert(connection, run, _customers(connection, run))
             row = connection.execute(AS_IT_STANDS, {"id": str(run.id)}).mappings().one()
         pending = () if row["state"] == "finished" else tuple(row["pending"])
         payload = {"network": row["counts"]["network"]} if "network" in row["counts"] else {}
         return OpenRun(run, row["stage"], pending, row["tasks"], new=new, payload=payload)
+
+
+def _customers(connection: Connection, run: Run) -> list[UUID]:
+    """Return who has a share of the run."""
+    if run.job != "release_actions":
+        return list(connection.execute(CUSTOMERS, {"nobody": str(NOBODY)}).scalars())
+    asked = {"at": run.slot.isoformat(), "stale_before": (run.slot - STALE_AFTER).isoformat()}
+    return list(connection.execute(DUE, asked).scalars()) or [NOBODY]
 
 
 def _insert(connection: Connection, run: Run, customers: Sequence[UUID]) -> bool:

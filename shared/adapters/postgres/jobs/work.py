@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from shared.adapters.postgres import action_rows
 from shared.adapters.postgres.jobs import authorizations, baselines, findings, runs, series
 from shared.domain.authorizations import Held, Transition
 from shared.domain.detection import Series
@@ -14,6 +15,7 @@ from shared.domain.findings import Finding, NetworkChange
 from shared.domain.jobs import Stage
 from shared.domain.slowdown import LifeRow, WeekOfClaims
 from shared.ports.jobs import Progress, ReauthRequest, Signal, Tally
+from shared.ports.ledger import ReleasedAction
 
 
 class PostgresJobWork:
@@ -112,6 +114,14 @@ class PostgresJobWork:
     def move_authorizations(self, moves: Sequence[Transition], *, run_id: UUID) -> None:
         """Store new states, with their history."""
         authorizations.move(self._connection, self._customer_id, moves, run_id=run_id)
+
+    def release_actions(
+        self, *, now: datetime, stale_before: datetime, most: int
+    ) -> Sequence[ReleasedAction]:
+        """Return actions that are due and parked, or untouched since then."""
+        return action_rows.release(
+            self._connection, self._customer_id, now=now, most=most, stale_before=stale_before
+        )
 
     def reauth_requests(self) -> Sequence[ReauthRequest]:
         """Return requests for renewal that wait for an answer."""
