@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Terms = tuple[Term, ...]
 Uses = Mapping[Terms, Sequence[int]]
+MaskOf = Callable[[Any, int], int]  # of a value; the other argument if nobody names it
 Key = Any  # what bisect compares: a whole number, a date, or a pair
 
 MISTYPED: Final = object()  # the event has a value of another type
@@ -107,71 +108,109 @@ class Column(dict[object, int]):
 
 
 class Keyed(Column):
-    """Of text, codes, and true or false: a value either is one that rules name, or is tried by their patterns."""
+    """Of text, codes, and true or false: a value either is one that rules name, or is tried by their patterns.
 
-    __slots__ = ("_flips", "_otherwise", "_tried")
+    complete: the masks of all values that rules name are there, and any other's is `otherwise`.
+    """
+
+    __slots__ = ("_flips", "_tried", "complete", "otherwise")
 
     def __init__(self, uses: Uses, size: int, most: int) -> None:
         super().__init__(uses, size, most)
         by_value = {terms: bits for terms, bits in uses.items() if _by_value(terms)}
         self._tried = [(terms, bits) for terms, bits in uses.items() if terms not in by_value]
         self._flips: defaultdict[object, list[int]] = defaultdict(list)
-        self._otherwise = self._silent | mask_where(lambda terms: true_of(terms, OTHER), by_value, size)
+        self.otherwise = self._silent | mask_where(lambda terms: true_of(terms, OTHER), by_value, size)
         for terms, bits in by_value.items():
             otherwise = true_of(terms, OTHER)
             for value in named_values(terms):
                 if true_of(terms, value) is not otherwise:
                     self._flips[value].extend(bits)
+        self.complete = not self._tried and len(self._flips) <= most
+        if self.complete:
+            for value in self._flips:
+                self[value] = self._mask(value)
+            self._flips.clear()
+
+    def _mask(self, value: object) -> int:
+        tried = (bit for terms, bits in self._tried if true_of(terms, value) for bit in bits)
+        return self.otherwise ^ mask_of([*self._flips.get(value, ()), *tried], self._size)
 
     def __missing__(self, value: object) -> int:
-        flips = self._flips.get(value)
-        if flips is None and not self._tried:
-            return self._otherwise  # not kept: there is no end of values that nobody names
-        changed = [*(flips or ()), *(b for terms, bits in self._tried if true_of(terms, value) for b in bits)]
-        return self._keep(value, self._otherwise ^ mask_of(changed, self._size))
+        if value not in self._flips and not self._tried:
+            return self.otherwise  # not kept: there is no end of values that nobody names
+        return self._keep(value, self._mask(value))
 
 
-class Listed(Column):
-    """Of lists of codes. What an element includes and excludes is joined with what the others do.
+class Elements(dict[str, int]):
+    """Masks by code of a list: the bits of the conjunctions that name it. All of them, or those last asked for.
 
-    So of one conjunction there is at most one term here that an element makes true; a second one is in a second column.
+    Safe under threads: a mask is read in one step, and kept under a lock; beyond a bound all are dropped.
     """
 
-    __slots__ = ("_elements", "_excluded", "_included", "_present")
+    __slots__ = ("_bits", "_lock", "_most", "_size", "mask")
 
-    def __init__(self, uses: Uses, size: int, most: int) -> None:
-        super().__init__(uses, size, most)
-        self._present = self._silent | mask_where(lambda terms: true_of(terms, ()), uses, size)
-        self._included: defaultdict[str, list[int]] = defaultdict(list)
-        self._excluded: defaultdict[str, list[int]] = defaultdict(list)
-        self._elements: dict[str, tuple[int, int]] = {}
-        for terms, bits in uses.items():
-            for predicate, negated in terms:
-                for code in codes_of(predicate):
-                    (self._excluded if negated else self._included)[code].extend(bits)
+    def __init__(self, bits: Mapping[str, Sequence[int]], size: int, most: int) -> None:
+        """mask: returns a code's mask, or what it is given for one that nobody names."""
+        super().__init__()
+        self._bits = bits
+        self._size = size
+        self._most = most
+        self._lock = threading.Lock()
+        self.mask: MaskOf = self._made
+        if len(bits) <= most:
+            self.update((code, mask_of(named, size)) for code, named in bits.items())
+            self.mask = self.get
+            self._bits = {}
 
-    def __missing__(self, value: object) -> int:
-        mask, excluded = self._present, 0
-        for code in cast("tuple[str, ...]", value):
-            element = self._elements.get(code)
-            if element is None:
-                if code not in self._included and code not in self._excluded:
-                    continue  # not kept: there is no end of codes that nobody names
-                element = self._element(code)
-            mask |= element[0]
-            excluded |= element[1]
-        return self._keep(value, mask & ~excluded if excluded else mask)
-
-    def _element(self, code: str) -> tuple[int, int]:
-        masks = (
-            mask_of(self._included.get(code, ()), self._size),
-            mask_of(self._excluded.get(code, ()), self._size),
-        )
+    def _made(self, code: object, otherwise: int) -> int:
+        known = self.get(cast("str", code))
+        if known is not None:
+            return known
+        bits = self._bits.get(cast("str", code))
+        if bits is None:
+            return otherwise  # not kept: there is no end of codes that nobody names
+        mask = mask_of(bits, self._size)
         with self._lock:
-            if len(self._elements) >= self._most:
-                self._elements.clear()
-            self._elements[code] = masks
-        return masks
+            if len(self) >= self._most:
+                self.clear()
+            self[cast("str", code)] = mask
+        return mask
+
+
+class Listed(NamedTuple):
+    """Of lists of codes: a list leaves open `present`, what its codes include, and not what they exclude.
+
+    So of one conjunction there is at most one term here that an element makes true; a second one is in a second column.
+    included, excluded: a code's mask, or the other argument for one that no rule names; excluded: None where no term
+    excludes a code.
+    """
+
+    fact: str
+    missing: int
+    mistyped: int
+    present: int
+    included: MaskOf
+    excluded: MaskOf | None
+
+
+def build_listed(fact: str, uses: Uses, size: int, most: int) -> Listed:
+    """Return the column of a list. most: masks to remember of either kind."""
+    included: defaultdict[str, list[int]] = defaultdict(list)
+    excluded: defaultdict[str, list[int]] = defaultdict(list)
+    for terms, bits in uses.items():
+        for predicate, negated in terms:
+            for code in codes_of(predicate):
+                (excluded if negated else included)[code].extend(bits)
+    silent = silent_mask(uses, size)
+    return Listed(
+        fact,
+        missing=silent | mask_where(true_of_missing, uses, size),
+        mistyped=silent | mask_where(true_of_mistyped, uses, size),
+        present=silent | mask_where(lambda terms: true_of(terms, ()), uses, size),
+        included=Elements(included, size, most).mask,
+        excluded=Elements(excluded, size, most).mask if excluded else None,
+    )
 
 
 class Numbers(Column):
@@ -200,7 +239,7 @@ class Range(NamedTuple):
     masks: list[int]
     missing: int
     mistyped: int
-    doubts: list[int]
+    doubts: list[tuple[int, ...]]
     terms: Mapping[int, Terms]
 
 
@@ -228,18 +267,20 @@ def build_range(uses: Uses, size: int, most: int | None = None) -> Range:
     )
 
 
-def _sweep(first: int, changes: Sequence[Sequence[int]], step: int, size: int) -> tuple[list[int], list[int]]:
+def _sweep(
+    first: int, changes: Sequence[Sequence[int]], step: int, size: int
+) -> tuple[list[int], list[tuple[int, ...]]]:
     """Return a mask and its doubts for every `step` regions, from the lowest values to the highest."""
     field = bytearray(first.to_bytes(size // 8 + 1, "little"))
     masks: list[int] = []
-    doubts: list[int] = []
+    doubts: list[tuple[int, ...]] = []
     for at in range(0, len(changes) + 1, step):
         if at:
             _flip(field, changes[at - 1])
         within = [bit for change in changes[at : at + step - 1] for bit in change]
-        doubt = mask_of(within, size) if within else 0
-        masks.append(int.from_bytes(field, "little") | doubt)
-        doubts.append(doubt)
+        mask = int.from_bytes(field, "little")
+        masks.append(mask | mask_of(within, size) if within else mask)
+        doubts.append(tuple(set(within)))
         _flip(field, within)
     return masks, doubts
 

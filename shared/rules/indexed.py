@@ -17,7 +17,8 @@ from shared.rules.evaluator import NOTHING, by_trigger, check_versions, decide, 
 from shared.rules.facts import Catalogue, FactSource, catalogue
 from shared.rules.holds import holds
 from shared.rules.model import Rule
-from shared.rules.segment import Match, Segment, Values, rank_of
+from shared.rules.routes import Routes
+from shared.rules.segment import RANK, Match, Segment, Values
 
 LARGEST: Final = 12_000  # wider masks cost more to read, and a column has more of them
 FEW: Final = 3  # measured: of four, two predicates each, the index is ahead
@@ -32,7 +33,7 @@ class Making:
     """What it takes to index rules. budget_bytes: of the masks of one fact in one segment.
 
     few: as many rules of one trigger are not indexed: to ask one by one is quicker, and today most customers have few.
-    largest: rules of a segment.
+    largest: rules of a segment; of more, those that name a code are routed by it.
     """
 
     declared: Catalogue
@@ -53,31 +54,52 @@ class Making:
 class Plan:
     """One trigger's rules, in segments. named: by how many rules each fact that costs no query is.
 
-    segments: the largest first. ordered: none has a rule that is tried before one of an earlier segment.
+    segments: the largest first. routes: None where there are not many rules. added: how many rules since it was made.
+    ordered: no segment has a rule that is tried before one of an earlier segment.
     """
 
     making: Making
     named: Counter[str]
     segments: tuple[Segment, ...]
+    routes: Routes | None = None
+    added: int = 0
     ordered: bool = True
 
     @classmethod
     def of(cls, rules: Sequence[Rule], making: Making) -> "Plan":
         """Return the plan of one trigger's rules."""
-        return cls(making, Counter(_named(rules)), tuple(making.segments(rules)))
+        named = Counter(_named(rules))
+        if len(rules) <= making.largest:
+            return cls(making, named, tuple(making.segments(rules)))
+        routes, others = Routes.of(rules, making.declared, making.budget_bytes)
+        return cls(making, named, tuple(making.segments(others)), routes, ordered=not routes.count)
+
+    @property
+    def count(self) -> int:
+        """How many rules it has."""
+        return sum(segment.count for segment in self.segments) + (self.routes.count if self.routes else 0)
+
+    def rules(self) -> Iterator[Rule]:
+        """Yield its rules, in no order."""
+        for segment in self.segments:
+            yield from segment.rules()
+        if self.routes:
+            yield from self.routes.rules()
 
     def matches(self, values: Values, on: date) -> list[Match]:
         """Return the rules that may fire, in the order in which they are tried."""
-        if len(self.segments) == 1:
+        if len(self.segments) == 1 and self.routes is None:
             segment = self.segments[0]
             return segment.index.matches(values, on, segment.live)
         found = [match for each in self.segments for match in each.index.matches(values, on, each.live)]
-        return found if self.ordered else sorted(found, key=rank_of)
+        if self.routes:
+            found += self.routes.matches(values, on)
+        return found if self.ordered else _in_order(found)
 
     def evaluate(self, facts: FactSource, on: date, allowance: Allowance | None) -> Evaluation:
         """Decide one event by these rules, as `IndexedRules.evaluate` says."""
         decisions = []
-        for rule, certain in self.matches(_values(self.named, facts), on):
+        for _, rule, certain in self.matches(_values(self.named, facts), on):
             if rule.in_effect(on) and (certain or holds(rule.when, facts, on)):
                 decisions.append(decide(rule, facts, on, allowance))
                 if rule.stop and rule.mode == "live":
@@ -85,13 +107,28 @@ class Plan:
         return Evaluation(tuple(decisions), len(facts.mismatches))
 
     def edited(self, put: Sequence[Rule], drop: Sequence[Rule]) -> "Plan":
-        """Return the plan without some rules and with others. Only what is small beside the change is made anew."""
+        """Return the plan without some rules and with others. Only what is small beside the change is made anew.
+
+        What was added is not routed: once it is a quarter of many, all is.
+        """
         named = self.named.copy()
         named.subtract(_named(drop))
         named.update(_named(put))
         kept = [segment for each in self.segments if (segment := each.without(drop)).count]
         segments = _merged(kept, put, self.making)
-        return Plan(self.making, +named, segments, ordered=self.ordered and not put)
+        routes = self.routes.without(drop) if self.routes else None
+        plan = Plan(
+            self.making, +named, segments, routes, self.added + len(put), ordered=self.ordered and not put
+        )
+        if plan.count > self.making.largest and REBUILT_FROM * plan.added > plan.count:
+            return Plan.of(list(plan.rules()), self.making)
+        return plan
+
+
+def _in_order(found: list[Match]) -> list[Match]:
+    """Return the matches in the order in which they are tried, each once."""
+    found.sort(key=RANK)
+    return [match for nth, match in enumerate(found) if not nth or match.rule is not found[nth - 1].rule]
 
 
 def _merged(kept: Sequence[Segment], put: Sequence[Rule], making: Making) -> tuple[Segment, ...]:
@@ -148,7 +185,7 @@ class IndexedRules:
             case Plan() as plan:
                 return plan.matches(values, on)
             case plain.Plan(rules=rules):
-                return [(rule, False) for rule in rules]
+                return [Match(rank(rule), rule, certain=False) for rule in rules]
             case None:
                 return []
 
@@ -176,7 +213,7 @@ class IndexedRules:
         for trigger in added.keys() | removed.keys():
             known = plans.pop(trigger, None)
             more, less = added.get(trigger, []), removed.get(trigger, [])
-            if isinstance(known, Plan) and sum(each.count for each in known.segments) > len(less):
+            if isinstance(known, Plan) and known.count > len(less):
                 plans[trigger] = known.edited(more, less)
             elif rules := [*_without(known, less), *more]:
                 plans[trigger] = self._plan(rules)

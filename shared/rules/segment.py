@@ -6,10 +6,11 @@ bits that are left when the masks of an event's values are joined are the conjun
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, Final, NamedTuple, cast
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from shared.rules.columns import (
     BUDGET_BYTES,
@@ -17,9 +18,11 @@ from shared.rules.columns import (
     Column,
     Keyed,
     Listed,
+    MaskOf,
     Numbers,
     Range,
     Terms,
+    build_listed,
     build_range,
     in_days,
     mask_of,
@@ -34,16 +37,18 @@ from shared.rules.values import FactType
 
 SMALL: Final = 1 << 2048  # a mask from which bits are taken one by one, and so
 FEW: Final = 32  # many from any mask
-COLUMNS: Final[Mapping[FactType, type[Column]]] = {
-    "string": Keyed,
-    "code": Keyed,
-    "boolean": Keyed,
-    "list[code]": Listed,
-    "number": Numbers,
-}
+FEW_BITS: Final = 8  # a list of as many is searched as fast as a set of them
+RANK: Final = itemgetter(0)  # what matches are looked at in the order of
 
 Values = Mapping[str, object]  # coerced facts by name; MISTYPED for one of another type
-Match = tuple[Rule, bool]  # a rule that may fire, and whether it does for certain; if not, it is to be asked
+
+
+class Match(NamedTuple):
+    """A rule that may fire, and whether it does for certain; if not, it is to be asked. rank: when it is tried."""
+
+    rank: tuple[int, str, int]
+    rule: Rule
+    certain: bool
 
 
 class Place(NamedTuple):
@@ -64,13 +69,23 @@ class Between(NamedTuple):
     mistyped: int
 
 
+class Named(NamedTuple):
+    """A column of text that has the masks of all values there are: any other's is `otherwise`."""
+
+    fact: str
+    mask: MaskOf
+    otherwise: int
+
+
 class Index:
     """The columns of some rules. Immutable but for the masks that it remembers.
 
-    owners: by bit, its rule as a certain match. starts: by rule, its first bit. certain: the bits not in doubt.
+    owners: by bit, its rule as a match. starts: by rule, its first bit. doubtful: the bits in doubt.
     """
 
-    __slots__ = ("between", "certain", "exact", "keyed", "owners", "rules", "size", "starts", "tried")
+    __slots__ = (
+        "between", "doubtful", "keyed", "listed", "named", "owners", "rules", "size", "starts", "tried"
+    )  # fmt: skip
 
     def __init__(self, rules: Iterable[Rule], declared: Catalogue, budget_bytes: int = BUDGET_BYTES) -> None:
         """rules: of one trigger, in any order. budget_bytes: of the masks of one column."""
@@ -81,7 +96,7 @@ class Index:
         in_doubt: list[int] = []
         for rule in self.rules:
             self.starts.append(len(self.owners))
-            match = (rule, True)
+            match = Match(rank(rule), rule, certain=True)
             for terms, doubtful in conjunctions(rule.when):
                 bit = len(self.owners)
                 self.owners.append(match)
@@ -90,29 +105,58 @@ class Index:
                 for place, said in _by_place(terms, declared):
                     uses[place][said].append(bit)
         self.size = len(self.owners)
-        self.exact = not in_doubt
-        self.certain = ((1 << self.size) - 1) ^ mask_of(in_doubt, self.size)
+        self.doubtful = frozenset(in_doubt)
+        self.named: list[Named] = []
         self.keyed: list[tuple[str, Column]] = []
+        self.listed: list[Listed] = []
         self.between: list[Between] = []
         self.tried: list[tuple[Place, Range]] = []
         for place, by_terms in sorted(uses.items(), key=lambda item: -sum(map(len, item[1].values()))):
             self._add(place, by_terms, declared.facts[place.fact].type, most_masks(self.size, budget_bytes))
 
     def _add(self, place: Place, uses: Mapping[Terms, list[int]], kind: FactType, most: int) -> None:
-        if kind in COLUMNS:
-            self.keyed.append((place.fact, COLUMNS[kind](uses, self.size, most)))
-            return
-        found = build_range(uses, self.size, most)
+        match kind:
+            case "string" | "code" | "boolean":
+                column = Keyed(uses, self.size, most)
+                if column.complete:
+                    self.named.append(Named(place.fact, column.get, column.otherwise))
+                else:
+                    self.keyed.append((place.fact, column))
+            case "number":
+                self.keyed.append((place.fact, Numbers(uses, self.size, most)))
+            case "list[code]":
+                self.listed.append(build_listed(place.fact, uses, self.size, most))
+            case _:
+                self._add_range(place, build_range(uses, self.size, most))
+
+    def _add_range(self, place: Place, found: Range) -> None:
         if place.relative or found.doubts:
             self.tried.append((place, found))
         else:
             self.between.append(Between(place.fact, found.points, found.masks, found.missing, found.mistyped))
 
-    def matches(self, values: Values, on: date, live: int) -> list[Match]:
+    def matches(  # noqa: C901, PLR0912 - what every event goes through: a call for each kind would cost as much
+        self, values: Values, on: date, live: int
+    ) -> list[Match]:
         """Return the rules that may fire, in the order in which they are tried. live: the bits that count."""
-        get = values.get
+        get: Callable[[str], Any] = values.get
+        for fact, mask_of_value, otherwise in self.named:
+            live &= mask_of_value(get(fact), otherwise)
         for fact, masks in self.keyed:
             live &= masks[get(fact)]
+        for fact, missing, mistyped, present, included, excluded in self.listed:
+            codes = get(fact)
+            if codes is None:
+                live &= missing
+            elif codes is MISTYPED:
+                live &= mistyped
+            else:
+                for code in codes:
+                    present |= included(code, 0)  # noqa: PLW2901 - this list's, from here on
+                live &= present
+                if excluded is not None:
+                    for code in codes:
+                        live ^= live & excluded(code, 0)
         for fact, points, between, missing, mistyped in self.between:
             value = get(fact)
             if value is None:
@@ -120,12 +164,12 @@ class Index:
             elif value is MISTYPED:
                 live &= mistyped
             else:
-                live &= between[bisect_right(points, cast("Any", value))]
-        if self.tried and live:
-            live = self._try(live, get, on)
-        return self._owned(live) if live else []
+                live &= between[bisect_right(points, value)]
+        if not live:
+            return []
+        return self._owned(self._try(live, get, on) if self.tried else bits_of(live))
 
-    def _try(self, live: int, get: Callable[[str], object], on: date) -> int:
+    def _try(self, live: int, get: Callable[[str], object], on: date) -> list[int]:
         doubtful: list[tuple[Range, int, object]] = []
         for place, column in self.tried:
             value: Any = get(place.fact)
@@ -139,30 +183,31 @@ class Index:
                 live &= column.masks[region]
                 if column.doubts:
                     doubtful.append((column, region, key))
+        bits = bits_of(live)
         for column, region, key in doubtful:  # last, when the masks of all facts have left few
-            for bit in bits_of(live & column.doubts[region]):
-                if not true_of(column.terms[bit], key):
-                    live ^= 1 << bit
-        return live
+            open_ = bits if len(bits) <= FEW_BITS else set(bits)
+            for bit in column.doubts[region]:
+                if bit in open_ and not true_of(column.terms[bit], key):
+                    bits.remove(bit)
+        return bits
 
-    def _owned(self, live: int) -> list[Match]:
+    def _owned(self, bits: Sequence[int]) -> list[Match]:
         """Return the rules of these bits. Those of one rule are beside each other."""
-        owners = self.owners
+        owners, doubtful = self.owners, self.doubtful
         found: list[Match] = []
         last = None
-        for bit in bits_of(live if self.exact else live & self.certain):
+        for bit in bits:
             match = owners[bit]
-            if match is not last:
+            if match is not last and bit not in doubtful:
                 found.append(match)
                 last = match
-        return found if self.exact else self._with_doubtful(found, live & ~self.certain)
+        return self._with_doubtful(found, bits) if doubtful else found
 
-    def _with_doubtful(self, certain: list[Match], doubtful: int) -> list[Match]:
+    def _with_doubtful(self, certain: list[Match], bits: Iterable[int]) -> list[Match]:
         """Return the matches with those rules that only a bit in doubt speaks for."""
-        asked = {id(match): match[0] for bit in bits_of(doubtful) for match in (self.owners[bit],)}
-        for match in certain:
-            asked.pop(id(match), None)
-        return sorted([*certain, *((rule, False) for rule in asked.values())], key=rank_of)
+        sure = {id(match) for match in certain}
+        asked = {id(match): match for bit in bits if id(match := self.owners[bit]) not in sure}
+        return sorted([*certain, *(match._replace(certain=False) for match in asked.values())], key=RANK)
 
     def bits_of_rule(self, rule: Rule) -> range:
         """Return the bits of a rule of this index; of any other, none."""
@@ -202,11 +247,6 @@ class Segment:
         gone = [bits for rule in rules if (bits := self.index.bits_of_rule(rule))]
         dropped = mask_of((bit for bits in gone for bit in bits), self.index.size)
         return replace(self, live=self.live & ~dropped, count=self.count - len(gone)) if gone else self
-
-
-def rank_of(match: Match) -> tuple[int, str, int]:
-    """Return what matches are looked at in the order of."""
-    return rank(match[0])
 
 
 def bits_of(mask: int) -> list[int]:

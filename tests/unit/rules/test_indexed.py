@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
 from random import Random
+from types import BuiltinMethodType
 from typing import Final
 
 import pytest
@@ -294,9 +295,9 @@ def test_an_edit_leaves_the_others_masks_as_they_are() -> None:
     before = IndexedRules(rules, WIDE)
     after = before.edited([parsed("r-7", {"fact": "a.count", "op": "eq", "value": 500})])
     assert segments(after)[0].index is segments(before)[0].index
-    assert [rule.id for rule, _ in after.matches(DENIED, {"a.count": 500}, ON)] == ["r-7"]
+    assert [rule.id for _, rule, _ in after.matches(DENIED, {"a.count": 500}, ON)] == ["r-7"]
     assert after.matches(DENIED, {"a.count": 7}, ON) == []
-    assert [rule.id for rule, _ in before.matches(DENIED, {"a.count": 7}, ON)] == ["r-7"]
+    assert [rule.id for _, rule, _ in before.matches(DENIED, {"a.count": 7}, ON)] == ["r-7"]
 
 
 def test_many_edits_leave_few_segments() -> None:
@@ -313,7 +314,7 @@ def test_edited_rules_keep_their_place_among_the_others() -> None:
     rules = [parsed(f"r-{n:02}", at_least(n)) for n in range(50)]
     edited = IndexedRules(rules, WIDE).edited([parsed("r-25", at_least(0)), parsed("r-07", at_least(1))])
     assert len(segments(edited)) == 2
-    assert [rule.id for rule, _ in edited.matches(DENIED, {"a.count": 9}, ON)] == [
+    assert [rule.id for _, rule, _ in edited.matches(DENIED, {"a.count": 9}, ON)] == [
         *(f"r-{n:02}" for n in range(10)),
         "r-25",
     ]
@@ -331,7 +332,62 @@ def test_two_versions_that_would_both_act_are_refused() -> None:
     with pytest.raises(PoisonError, match="are in effect on the same day"):
         IndexedRules([parsed("r", always), parsed("r", always)], WIDE)
     replaced = indexed.edited([parsed("r", always, version=2)], [("r", 1)])
-    assert [rule.version for rule, _ in replaced.matches(DENIED, {"a.count": 1}, ON)] == [2, 1]
+    assert [rule.version for _, rule, _ in replaced.matches(DENIED, {"a.count": 1}, ON)] == [2, 1]
+
+
+def coded(name: str, code: str, least: int = 0, **fields: object) -> Rule:
+    when = {
+        "all": [
+            {"fact": "a.code", "op": "eq", "value": code},
+            {"fact": "a.count", "op": "gte", "value": least},
+        ]
+    }
+    return parsed(name, when, **fields)
+
+
+def plan(indexed: IndexedRules) -> Plan:
+    made = indexed._plans[DENIED]
+    assert isinstance(made, Plan)
+    return made
+
+
+def test_of_many_rules_those_that_name_a_code_are_asked_by_it_alone() -> None:
+    rules = [coded(f"r-{n:02}", str(n % 5)) for n in range(20)]
+    either = {
+        "any": [
+            {"fact": "a.code", "op": "in", "value": ["1", "2"]},
+            {"fact": "a.codes", "op": "contains", "value": "x"},
+        ]
+    }
+    rules.append(parsed("z-either", either))
+    rules.append(parsed("z-no-code", {"fact": "a.count", "op": "gte", "value": 0}, priority=9))
+    indexed = IndexedRules(rules, SPLIT)
+    routes = plan(indexed).routes
+    assert routes is not None
+    assert routes.count == 21
+    assert [segment.count for segment in segments(indexed)] == [1]
+    assert {value: segment.count for value, segment in routes.segments["a.code"].items()} == {
+        "0": 4, "1": 5, "2": 5, "3": 4, "4": 4
+    }  # fmt: skip
+    found = indexed.matches(DENIED, {"a.code": "1", "a.codes": ("x", "x"), "a.count": 1}, ON)
+    assert [match.rule.id for match in found] == ["z-no-code", "r-01", "r-06", "r-11", "r-16", "z-either"]
+
+
+def test_what_is_added_to_many_rules_is_routed_once_it_is_a_quarter() -> None:
+    rules = [coded(f"r-{n:02}", str(n % 5)) for n in range(20)]
+    indexed = IndexedRules(rules, SPLIT).edited([], [("r-01", 1), ("r-06", 1)])
+    before = plan(indexed).routes
+    assert before is not None
+    assert before.count == 18
+    indexed = indexed.edited([coded("s-0", "1"), coded("s-1", "1")])
+    assert plan(indexed).routes is before
+    assert plan(indexed).count == 20
+    indexed = indexed.edited([coded(f"s-{n}", "1") for n in range(2, 7)])
+    after = plan(indexed).routes
+    assert after is not None
+    assert after.count == plan(indexed).count == 25
+    found = [match.rule.id for match in indexed.matches(DENIED, {"a.code": "1", "a.count": 1}, ON)]
+    assert found == ["r-11", "r-16", "s-0", "s-1", "s-2", "s-3", "s-4", "s-5", "s-6"]
 
 
 def test_threads_share_a_set() -> None:
@@ -395,7 +451,11 @@ def test_values_that_no_rule_names_are_not_remembered() -> None:
     for n in range(100):
         assert indexed.matches(DENIED, {"a.text": f"x{n}"}, ON) == []
     (segment,) = segments(indexed)
-    assert [len(column) for _, column in segment.index.keyed] == [2]
+    (column,) = segment.index.named
+    assert isinstance(column.mask, BuiltinMethodType)
+    masks = column.mask.__self__
+    assert isinstance(masks, dict)
+    assert len(masks) == 3, "of no value, of one of another type, and of the one that is named"
 
 
 def test_thresholds_beyond_the_bound_are_found_out_one_by_one() -> None:
