@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_UNITS_DIGITS: Final = 6
 SEVERITIES: Final[Mapping[str, str]] = {
@@ -87,8 +87,7 @@ class Party:
         return "-".join("".join(c if c.isalnum() else " " for c in (self.name or self.id).lower()).split())
 
 
-@dataclass(frozen=True, slots=True)
-class Adjustment:
+class Adjustment(NamedTuple):
     """Why a payer paid other than was charged: one CAS triplet, PLB pair or FHIR adjudication.
 
     group: CO, PR, OA, PI or CR; a PLB has none. carc: claim adjustment reason code (for PLB, its PLB03-1 code).

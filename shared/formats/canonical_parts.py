@@ -101,7 +101,7 @@ def line(value: Json) -> ServiceLine:
 
 def numbered(value: ServiceLine, number: int) -> ServiceLine:
     """Return a line whose reasons know that it is theirs."""
-    return replace(value, adjustments=tuple(replace(reason, line=number) for reason in value.adjustments))
+    return replace(value, adjustments=tuple(reason._replace(line=number) for reason in value.adjustments))
 
 
 @cache

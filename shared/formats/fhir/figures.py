@@ -110,7 +110,7 @@ def _item(item: Json) -> Item:
 def _numbered(line: ServiceLine, number: int) -> ServiceLine:
     if not line.adjustments:
         return line
-    return replace(line, adjustments=tuple(replace(a, line=number) for a in line.adjustments))
+    return replace(line, adjustments=tuple(a._replace(line=number) for a in line.adjustments))
 
 
 def _paid(items: Iterable[Item]) -> int | None:
@@ -133,7 +133,7 @@ def _line_taken_back(line: ServiceLine) -> ServiceLine:
 
 
 def _adjustments_taken_back(adjustments: Iterable[Adjustment]) -> tuple[Adjustment, ...]:
-    return tuple(replace(a, amount_cents=-a.amount_cents) for a in adjustments)
+    return tuple(a._replace(amount_cents=-a.amount_cents) for a in adjustments)
 
 
 def _negative(amount: int | None) -> int | None:
