@@ -205,7 +205,7 @@ def _memory(size: int) -> Iterator[Figure]:
 
 def _resident_mb(size: int) -> tuple[float, float]:
     random = Random(size)
-    documents = rule_documents(random, size)  # held throughout: what is freed of them would hide what is taken
+    documents = rule_documents(random, size)  # held: what is freed of them would hide what is taken
     before = _held_mb()
     rules = [parse_rule(document) for document in documents]
     held = _held_mb()
