@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cli.output import console, show_json, show_table
 from shared.domain.money import dollars
-from shared.ports.action_desk import ActionEntry, AppealStat, Breaker, VisitEntry
+from shared.ports.action_desk import ActionEntry, Breaker, VisitEntry
+from shared.ports.appeal_desk import AppealStat
 from shared.ports.evidence import EvidenceStore
 
 

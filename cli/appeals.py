@@ -1,14 +1,16 @@
-"""`upstream appeals`: how appeals went."""
+"""`upstream appeals`: one letter for several claims, and how appeals went."""
 
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from cli.appeals_consolidate import consolidate
 from cli.options import DEFAULT_HOME, AsJson, Home
 from cli.output import Failure
 
-app = typer.Typer(help="How appeals went.", no_args_is_help=True)
+app = typer.Typer(help="Appeals: for several claims at once, and how they went.", no_args_is_help=True)
+app.command("consolidate")(consolidate)
 
 
 class Answer(StrEnum):
@@ -28,11 +30,11 @@ def stats(
     """Show overturn rate, dollars and days, by payer, reason and letter. A payment since the appeal is an answer."""
     from cli.action_views import show_stats
     from cli.workspace import opened
-    from shared.adapters.postgres.action_desk import PostgresActionDesk
+    from shared.adapters.postgres.appeal_desk import PostgresAppealDesk
 
     with opened(home) as workspace:
         customer_id = workspace.customer(customer).id if customer else None
-        found = PostgresActionDesk(workspace.engine).appeal_stats(customer_id=customer_id)
+        found = PostgresAppealDesk(workspace.engine).stats(customer_id=customer_id)
     show_stats(found, as_json=as_json)
 
 
@@ -42,6 +44,9 @@ def record(
         str, typer.Argument(metavar="ACTION", help="The appeal's action id, or how it begins.")
     ],
     outcome: Annotated[Answer, typer.Option(help="What the payer answered.")],
+    claim: Annotated[
+        str, typer.Option(help="Only of this claim, by its number, where the letter covers several.")
+    ] = "",
     recovered: Annotated[str, typer.Option(help="Dollars that it brought, such as 412.50.")] = "",
     on: Annotated[
         str, typer.Option(help="The day of the answer, such as 2026-02-03; today if left out.")
@@ -54,8 +59,9 @@ def record(
     from datetime import UTC, date, datetime
 
     from cli.workspace import opened
-    from shared.adapters.postgres.action_desk import PostgresActionDesk
+    from shared.adapters.postgres.appeal_desk import PostgresAppealDesk
     from shared.domain.money import cents
+    from shared.runtime.errors import PermanentError
 
     try:
         amount = cents(recovered) if recovered else None
@@ -63,12 +69,17 @@ def record(
     except ValueError as exc:
         raise typer.BadParameter(str(exc)) from exc
     with opened(home) as workspace:
-        desk = PostgresActionDesk(workspace.engine)
+        desk = PostgresAppealDesk(workspace.engine)
         found = desk.beginning_with(action)
         if len(found) != 1:
-            raise Failure(f"{len(found) or 'no'} actions have an id that begins with {action!r}")
-        if not desk.answer_appeal(
-            found[0], outcome.value, recovered_cents=amount, on=day, by=by or getpass.getuser()
-        ):
-            raise Failure("no appeal was filed by that action")
-    typer.echo(f"{found[0]}: {outcome.value}")
+            raise Failure(
+                f"{len(found) or 'no'} actions that filed an appeal have an id that begins with {action!r}"
+            )
+        who = by or getpass.getuser()
+        try:
+            answered = desk.answer(
+                found[0], outcome.value, claim_number=claim, recovered_cents=amount, on=day, by=who
+            )
+        except PermanentError as exc:
+            raise Failure(exc.detail) from exc
+    typer.echo(f"{found[0]}: {outcome.value} ({answered} appeals)")

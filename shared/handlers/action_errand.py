@@ -1,6 +1,6 @@
 """What an action takes to the portal: the case from the record, the flow's fields, documents, credentials."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -46,14 +46,18 @@ class Drafting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """Everything a visit needs. credential: the secret's name. appeal: what is to be followed up once it is filed."""
+    """Everything a visit needs. credential: the secret's name. appeals: what is to be followed up once it is filed.
+
+    others: the further claims of a letter for several.
+    """
 
     flow: Flow
     case: Case
     credential: str
     credentials: Credentials = field(repr=False)
     fields: Mapping[str, str] = field(repr=False)
-    appeal: Appeal | None = None
+    appeals: tuple[Appeal, ...] = ()
+    others: tuple[ClaimCase, ...] = ()
 
 
 def draft_errand(claim: ActionClaim, worker: Drafting) -> Errand:
@@ -64,16 +68,18 @@ def draft_errand(claim: ActionClaim, worker: Drafting) -> Errand:
         TransientError: the record or the secrets are away.
     """
     case = _case(claim, worker.cases)
+    others = _others(claim, case, worker.cases)
     flow = _flow(claim, case, worker.portals())
     credential, credentials = credentials_for(claim.customer_id, flow.id.portal, worker.secrets)
-    fields = {name: value for name, value in _fields(claim, case).items() if value}
+    fields = {name: value for name, value in _fields(claim, case, others).items() if value}
     return Errand(
         flow=flow,
         case=case,
         credential=credential,
         credentials=credentials,
         fields=fields,
-        appeal=_appeal(claim, case) if flow.id.action == "submit_appeal" else None,
+        appeals=_appeals(claim, case, others) if flow.id.action == "submit_appeal" else (),
+        others=others,
     )
 
 
@@ -87,6 +93,18 @@ def _case(claim: ActionClaim, cases: CaseFiles) -> Case:
     if case is None:
         raise PermanentError("no_subject", claim.subject)
     return case
+
+
+def _others(claim: ActionClaim, case: Case, cases: CaseFiles) -> tuple[ClaimCase, ...]:
+    """Return the further claims of a letter for several. All are one payer's still, or a person has to look."""
+    named = claim.params.get("claims")
+    if not isinstance(named, list):
+        return ()
+    found = [cases.claim(claim.customer_id, UUID(one)) for one in named if one != str(case.id)]
+    others = tuple(one for one in found if one is not None and one.payer_key == case.payer_key)
+    if len(others) != len(found):
+        raise PermanentError("no_subject", f"a claim of the letter for {claim.subject}")
+    return others
 
 
 def _flow(claim: ActionClaim, case: Case, portals: Portals) -> Flow:
@@ -122,7 +140,7 @@ def _credentials(name: str, text: str) -> Credentials:
         raise PermanentError("no_credentials", f"{name} holds no user name and password") from None
 
 
-def _fields(claim: ActionClaim, case: Case) -> Mapping[str, str]:
+def _fields(claim: ActionClaim, case: Case, others: Sequence[ClaimCase]) -> Mapping[str, str]:
     """Return every field that a flow may ask for; what a flow does not name is not typed."""
     common = {
         "client_reference": client_reference(claim.action_id),
@@ -134,11 +152,13 @@ def _fields(claim: ActionClaim, case: Case) -> Mapping[str, str]:
         "diagnosis": next(iter(case.diagnoses), ""),
         "reference": case.reference,
     }
-    own = _claim_fields(claim, case) if isinstance(case, ClaimCase) else _authorization_fields(claim, case)
-    return {**common, **own}
+    if isinstance(case, ClaimCase):
+        return {**common, **_claim_fields(claim, case, others)}
+    return {**common, **_authorization_fields(claim, case)}
 
 
-def _claim_fields(claim: ActionClaim, case: ClaimCase) -> Mapping[str, str]:
+def _claim_fields(claim: ActionClaim, case: ClaimCase, others: Sequence[ClaimCase]) -> Mapping[str, str]:
+    """Return the form's fields: of the first claim where the form takes one, and the sum of all."""
     return {
         "claim_number": case.number,
         "payer_claim_number": case.payer_claim_number,
@@ -148,7 +168,7 @@ def _claim_fields(claim: ActionClaim, case: ClaimCase) -> Mapping[str, str]:
         "reason": template_for(case, str(claim.params.get("template", ""))),
         "carc": case.carc,
         "level": str(claim.params.get("level", 1)),
-        "amount": _amount(case.disputed_cents),
+        "amount": _amount(sum(one.disputed_cents for one in (case, *others))),
         "charge": _amount(case.charge_cents),
     }
 
@@ -185,7 +205,7 @@ def draft_files(claim: ActionClaim, errand: Errand, worker: Drafting) -> tuple[P
     reference = client_reference(claim.action_id)
     if isinstance(case, ClaimCase):
         html = appeal_letter(
-            [case],
+            [case, *errand.others],
             template=template_for(case, str(claim.params.get("template", ""))),
             level=int(str(claim.params.get("level", 1))),
             on=on,
@@ -204,19 +224,24 @@ def _printed(
     return (PortalFile(name, filename, worker.printer.print_pdf(html, footer=f"Reference {reference}")),)
 
 
-def _appeal(claim: ActionClaim, case: Case) -> Appeal | None:
+def _appeals(claim: ActionClaim, case: Case, others: Sequence[ClaimCase]) -> tuple[Appeal, ...]:
     """Return what is to be followed up; the reference and the day are those of the submission."""
     if not isinstance(case, ClaimCase):
-        return None
-    return Appeal(
-        action_id=claim.action_id,
-        claim_id=case.id,
-        payer_key=case.payer_key,
-        carc=case.carc,
-        template=template_for(case, str(claim.params.get("template", ""))),
-        level=int(str(claim.params.get("level", 1))),
-        amount_cents=case.disputed_cents,
-        paid_before_cents=case.paid_cents,
+        return ()
+    template = template_for(case, str(claim.params.get("template", "")))
+    return tuple(
+        Appeal(
+            action_id=claim.action_id,
+            claim_id=one.id,
+            payer_key=one.payer_key,
+            carc=one.carc,
+            template=template,
+            level=int(str(claim.params.get("level", 1))),
+            amount_cents=one.disputed_cents,
+            paid_before_cents=one.paid_cents,
+            first=one is case,
+        )
+        for one in (case, *others)
     )
 
 

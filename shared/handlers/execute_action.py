@@ -72,8 +72,8 @@ def _end(received: Received, claim: ActionClaim, done: Done, worker: Worker) -> 
         if transaction.repeat:  # a copy of this message ended it between our claim and now
             raise TransientError("claim_lost", f"action {claim.action_id}")
         transaction.end_action(claim, done.ending)
-        if done.appeal is not None:
-            transaction.record_appeal(done.appeal)
+        for appeal in done.appeals:
+            transaction.record_appeal(appeal)
         if done.answer is not None:
             transaction.answer_appeals(done.answer)
         transaction.store(done.records)

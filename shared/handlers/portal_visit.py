@@ -105,7 +105,7 @@ class Done:
 
     ending: Ending
     records: Sequence[Authorization] = ()
-    appeal: Appeal | None = None
+    appeals: tuple[Appeal, ...] = ()
     answer: AppealAnswer | None = None
     facts: Mapping[str, object] | None = None
 
@@ -270,13 +270,12 @@ def _reference(reading: AuthorizationReading | ClaimReading) -> str:
 
 
 def _settled(turn: _Turn, reference: str) -> Done:
-    worker = turn.worker
-    appeal = turn.errand.appeal
+    now = turn.worker.clock()
     return Done(
-        Ending("settled", worker.clock(), reference=reference),
-        appeal=None
-        if appeal is None
-        else replace(appeal, reference=reference, submitted_on=worker.clock().date()),
+        Ending("settled", now, reference=reference),
+        appeals=tuple(
+            replace(appeal, reference=reference, submitted_on=now.date()) for appeal in turn.errand.appeals
+        ),
     )
 
 

@@ -5,12 +5,12 @@ Like the record it writes to, this port has no in-memory fake (docs/adr/0003).
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
 from shared.domain.events import Outgoing
-from shared.ports.ledger import AppealOutcome, ReleasedAction
+from shared.ports.ledger import ReleasedAction
 from shared.ports.record import Emitted
 
 Resolution = Literal[
@@ -113,29 +113,6 @@ class Breaker:
 
 
 @dataclass(frozen=True, slots=True)
-class AppealStat:
-    """How appeals went, for one payer, reason and letter. days: from submission to the answer, the median."""
-
-    payer_key: str
-    carc: str
-    template: str
-    submitted: int
-    pending: int
-    overturned: int
-    partly: int
-    upheld: int
-    asked_cents: int
-    recovered_cents: int
-    days: float | None
-
-    @property
-    def overturn_rate(self) -> float | None:
-        """The share of answered appeals that brought something; None while none is answered."""
-        answered = self.overturned + self.partly + self.upheld
-        return (self.overturned + self.partly) / answered if answered else None
-
-
-@dataclass(frozen=True, slots=True)
 class Woken:
     """A parked action of some customer that is due."""
 
@@ -185,14 +162,4 @@ class ActionDesk(Protocol):
 
     def unpublished(self) -> Sequence[Emitted]:
         """Return, by customer, what this desk put into the outbox and nobody has published yet."""
-        ...
-
-    def appeal_stats(self, *, customer_id: UUID | None = None) -> Sequence[AppealStat]:
-        """Return how appeals went, by payer, reason and letter. Payments since the appeal count as its answer."""
-        ...
-
-    def answer_appeal(
-        self, action_id: UUID, outcome: AppealOutcome, *, recovered_cents: int | None, on: date, by: str
-    ) -> bool:
-        """Note a payer's answer to an appeal. Returns False if there is no such appeal."""
         ...

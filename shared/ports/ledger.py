@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from shared.domain.actions import OnError, Result
+from shared.domain.ids import derive
 
 NotYet = Literal[
     "held",  # another worker has it
@@ -114,9 +115,10 @@ AppealOutcome = Literal["pending", "overturned", "partly", "upheld"]
 
 @dataclass(frozen=True, slots=True)
 class Appeal:
-    """An appeal that a payer has. amount_cents: what it asks for. paid_before_cents: what the payer had paid.
+    """An appeal of one claim that a payer has. action_id: of the letter, which may hold several.
 
-    submitted_on, reference: None and empty before it is filed.
+    amount_cents: what it asks for. paid_before_cents: what the payer had paid. submitted_on, reference: None and empty
+    before it is filed. first: of the letter's claims.
     """
 
     action_id: UUID
@@ -129,6 +131,12 @@ class Appeal:
     paid_before_cents: int
     submitted_on: date | None = None
     reference: str = ""
+    first: bool = True
+
+    @property
+    def id(self) -> UUID:
+        """Return the appeal's id: its action's, or for a further claim one that follows from both."""
+        return self.action_id if self.first else derive(self.action_id, "appeal", self.claim_id)
 
 
 @dataclass(frozen=True, slots=True)

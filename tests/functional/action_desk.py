@@ -191,18 +191,20 @@ class Desk:
         )
         return Received(event, 1, "s", {})
 
-    def _fill(self) -> None:
+    def deny(
+        self, number: str, *, carc: str = "197", cents: int = 90_000, decided_on: date = date(2026, 11, 10)
+    ) -> UUID:
+        """Store a claim that the payer denied, and return it."""
         payer, provider = Party(self.payer, "60054"), Party("P", "1234567893")
-        decided_on, began_on = date(2026, 11, 10), date(2026, 6, 1)
-        line = ServiceLine("97110", 90_000, 0, None, ("GP",), "2", None, (Adjustment("CO", "197", 90_000),))
+        line = ServiceLine("97110", cents, 0, None, ("GP",), "2", None, (Adjustment("CO", carc, cents),))
         denied = ClaimPayment(
-            remittance=Remittance(f"r-{self.customer}", payer, provider, "T1", "ACH", 0, decided_on),
+            remittance=Remittance(f"r-{self.customer}-{number}", payer, provider, "T1", "ACH", 0, decided_on),
             position=0,
-            claim_number=f"C-{self.number}",
+            claim_number=number,
             payer_claim_number="PC-1",
             status=PaymentStatus.DENIED,
             status_code="4",
-            charge_cents=90_000,
+            charge_cents=cents,
             paid_cents=0,
             patient_cents=0,
             patient=PATIENT,
@@ -212,9 +214,17 @@ class Desk:
             diagnoses=("M5450",),
             lines=(line,),
         )
+        cause = self._event("webhook.received", uuid4(), {})
+        with self.pipeline.app.record.event("process_webhook", cause) as transaction:
+            transaction.store([denied])
+        return claim_id(self.customer, number)
+
+    def _fill(self) -> None:
+        began_on = date(2026, 6, 1)
+        self.claim = self.deny(f"C-{self.number}")
         held = Authorization(
             number=f"A-{self.number}",
-            payer=payer,
+            payer=Party(self.payer, "60054"),
             patient=PATIENT,
             procedure="97110",
             status="active",
@@ -226,6 +236,5 @@ class Desk:
         )
         cause = self._event("webhook.received", uuid4(), {})
         with self.pipeline.app.record.event("process_webhook", cause) as transaction:
-            transaction.store([denied, held])
-        self.claim = claim_id(self.customer, f"C-{self.number}")
+            transaction.store([held])
         self.authorization = authorization_id(self.customer, held)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -14,14 +14,12 @@ from shared.adapters.postgres.engine import database_errors
 from shared.domain.events import Message, Outgoing, trace_id
 from shared.ports.action_desk import (
     ActionEntry,
-    AppealStat,
     Breaker,
     Listed,
     Resolved,
     VisitEntry,
     Woken,
 )
-from shared.ports.ledger import AppealOutcome
 from shared.ports.record import Emitted
 from shared.runtime.envelope import to_attributes
 from shared.runtime.errors import PermanentError
@@ -111,40 +109,6 @@ UNPUBLISHED = text("""
 SELECT customer_id, id, topic, attributes, data FROM outbox
 WHERE published_at IS NULL AND consumer = :consumer ORDER BY created_at LIMIT CAST(:most AS integer)
 """)
-# An appeal that nobody has noted an answer to is answered by what the payer stated of the claim since.
-STATS = text("""
-WITH known AS (
-    SELECT a.*, c.paid_cents AS paid_now, c.status AS status_now, c.decided_on AS decided_now
-    FROM appeals a LEFT JOIN claims c ON c.id = a.claim_id
-    WHERE CAST(:customer_id AS uuid) IS NULL OR a.customer_id = CAST(:customer_id AS uuid)
-), answered AS (
-    SELECT payer_key, carc, template, amount_cents, submitted_on,
-        CASE WHEN outcome <> 'pending' THEN outcome
-            WHEN decided_now >= submitted_on AND paid_now - paid_before_cents >= amount_cents THEN 'overturned'
-            WHEN decided_now >= submitted_on AND paid_now > paid_before_cents THEN 'partly'
-            WHEN decided_now > submitted_on AND status_now = 'denied' THEN 'upheld'
-            ELSE 'pending' END AS outcome,
-        CASE WHEN outcome <> 'pending' THEN coalesce(recovered_cents, 0)
-            WHEN decided_now >= submitted_on THEN greatest(paid_now - paid_before_cents, 0) ELSE 0 END AS recovered,
-        coalesce(decided_on, decided_now) AS answered_on
-    FROM known
-)
-SELECT payer_key, carc, template, count(*) AS submitted,
-    count(*) FILTER (WHERE outcome = 'pending') AS pending,
-    count(*) FILTER (WHERE outcome = 'overturned') AS overturned,
-    count(*) FILTER (WHERE outcome = 'partly') AS partly,
-    count(*) FILTER (WHERE outcome = 'upheld') AS upheld,
-    sum(amount_cents)::bigint AS asked_cents, sum(recovered)::bigint AS recovered_cents,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY answered_on - submitted_on)
-        FILTER (WHERE outcome <> 'pending') AS days
-FROM answered GROUP BY 1, 2, 3 ORDER BY submitted DESC, 1, 2, 3
-""")
-ANSWER = text("""
-UPDATE appeals SET outcome = :outcome, decided_on = CAST(:on AS date), source = :source,
-    recovered_cents = coalesce(CAST(:recovered_cents AS bigint),
-        CASE WHEN :outcome = 'overturned' THEN amount_cents ELSE 0 END)
-WHERE action_id = CAST(:id AS uuid) RETURNING 1
-""")
 
 
 class PostgresActionDesk:
@@ -190,7 +154,7 @@ class PostgresActionDesk:
         with database_errors(), self._engine.begin() as connection:
             if connection.execute(statement, asked).scalar_one_or_none() is None:
                 raise PermanentError("claim_lost", f"action {action_id} does not need a person")
-            _emit(connection, outgoing)
+            emit(connection, outgoing)
 
     def breakers(self, *, customer_id: UUID | None = None) -> Sequence[Breaker]:
         """Return every portal that is or was disabled, the disabled ones first."""
@@ -213,7 +177,7 @@ class PostgresActionDesk:
         asked = {"at": stamp(at), "stale": stamp(stale_before), "most": most}
         with database_errors(), self._engine.begin() as connection:
             woken = [Woken(row.customer_id, released(row)) for row in connection.execute(WAKE, asked)]
-            _emit(connection, [request(one) for one in woken])
+            emit(connection, [request(one) for one in woken])
             return len(woken)
 
     def unpublished(self) -> Sequence[Emitted]:
@@ -226,28 +190,9 @@ class PostgresActionDesk:
             for row in rows
         ]
 
-    def appeal_stats(self, *, customer_id: UUID | None = None) -> Sequence[AppealStat]:
-        """Return how appeals went, by payer, reason and letter."""
-        with database_errors(), self._engine.begin() as connection:
-            rows = connection.execute(STATS, {"customer_id": _text(customer_id)}).mappings()
-            return [AppealStat(**row) for row in rows]
 
-    def answer_appeal(
-        self, action_id: UUID, outcome: AppealOutcome, *, recovered_cents: int | None, on: date, by: str
-    ) -> bool:
-        """Note a payer's answer to an appeal. Returns False if there is no such appeal."""
-        asked = {
-            "id": str(action_id),
-            "outcome": outcome,
-            "recovered_cents": recovered_cents,
-            "on": on.isoformat(),
-            "source": by,
-        }
-        with database_errors(), self._engine.begin() as connection:
-            return connection.execute(ANSWER, asked).scalar_one_or_none() is not None
-
-
-def _emit(connection: Connection, outgoing: Sequence[Outgoing]) -> None:
+def emit(connection: Connection, outgoing: Sequence[Outgoing]) -> None:
+    """Put messages into the outbox as an operator's."""
     for one in outgoing:
         event = one.event
         connection.execute(

@@ -152,10 +152,10 @@ RELEASE_STALE = text(
 
 RECORD_APPEAL = text("""
 INSERT INTO appeals (action_id, customer_id, claim_id, payer_key, carc, template, level, amount_cents,
-    paid_before_cents, submitted_on, reference)
-VALUES (CAST(:action_id AS uuid), CAST(:customer_id AS uuid), CAST(:claim_id AS uuid), :payer_key, :carc, :template,
+    paid_before_cents, submitted_on, reference, letter_id)
+VALUES (CAST(:id AS uuid), CAST(:customer_id AS uuid), CAST(:claim_id AS uuid), :payer_key, :carc, :template,
     CAST(:level AS integer), CAST(:amount_cents AS bigint), CAST(:paid_before_cents AS bigint),
-    CAST(:submitted_on AS date), :reference)
+    CAST(:submitted_on AS date), :reference, CAST(:action_id AS uuid))
 ON CONFLICT (action_id) DO NOTHING
 """)
 
@@ -279,7 +279,9 @@ def released(row: Row[tuple[object, ...]]) -> ReleasedAction:
 
 def record_appeal(connection: Connection, customer_id: UUID, appeal: Appeal) -> None:
     """Insert an appeal, unless it is there."""
-    connection.execute(RECORD_APPEAL, {"customer_id": str(customer_id), **_plain(asdict(appeal))})
+    connection.execute(
+        RECORD_APPEAL, {**_plain(asdict(appeal)), "customer_id": str(customer_id), "id": str(appeal.id)}
+    )
 
 
 def answer_appeals(connection: Connection, customer_id: UUID, answer: AppealAnswer) -> None:

@@ -19,7 +19,9 @@ SELECT c.id, u.name AS practice, c.claim_number, c.payer_key, c.payer_name, c.pa
     coalesce((SELECT x.reference FROM actions x
         WHERE x.customer_id = c.customer_id AND x.subject = 'claims/' || c.id AND x.type = 'submit_appeal'
             AND x.state = 'settled'
-        ORDER BY x.ended_at DESC NULLS LAST LIMIT 1), '') AS reference
+        ORDER BY x.ended_at DESC NULLS LAST LIMIT 1),
+        (SELECT p.reference FROM appeals p WHERE p.customer_id = c.customer_id AND p.claim_id = c.id
+        ORDER BY p.submitted_on DESC LIMIT 1), '') AS reference
 FROM claims c JOIN customers u ON u.id = c.customer_id
 LEFT JOIN LATERAL (
     SELECT id, lines FROM claim_payments WHERE claim_id = c.id
