@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import TextClause, text
 
 from shared.adapters.postgres import claims, decisions, payer_windows, record, spending
+from shared.adapters.postgres.jobs import baselines
 from shared.adapters.postgres.record import tenant
 
 if TYPE_CHECKING:
@@ -108,3 +109,19 @@ def test_no_lookup_of_an_event_reads_a_whole_table(
         plan = connection.execute(text(f"EXPLAIN {statement.text}"), wanted).scalars().all()
     scanned = [line for line in plan if "Seq Scan" in line]
     assert not scanned, (name, "\n".join(plan))
+
+
+def test_a_rebuild_looks_each_pair_up_in_the_baselines_of_before(pipeline: "Pipeline", filled: UUID) -> None:
+    asked = {
+        "customer_id": str(filled),
+        "on": "2026-06-01",
+        "since": "2025-12-03",
+        "until": "9999-12-31",
+    }
+    with tenant(pipeline.app.engine, filled) as connection:
+        explain = text(f"EXPLAIN {baselines.BUILD_EVERYTHING.text}")
+        plan = connection.execute(explain, asked).scalars().all()
+    by_pair = [line for line in plan if "Index Cond" in line and "(payer_key = f.payer_key)" in line]
+    assert len(by_pair) == 2, "\n".join(
+        plan
+    )  # what was believed then, and whether something is believed later

@@ -47,6 +47,7 @@ WITH dirty AS (
             AND day > CAST(:since AS date) AND day <= CAST(:until AS date)
     ) AS s
 )"""
+# Materialized: the names of a full join are expressions, and by those the planner would look no row up in an index.
 EVERYTHING = """
 WITH sums AS (
     SELECT payer_key, procedure, sum(decided) AS decided, sum(denied) AS denied,
@@ -56,7 +57,7 @@ WITH sums AS (
     GROUP BY payer_key, procedure
 ), known AS (
     SELECT DISTINCT payer_key, procedure FROM risk_baselines WHERE customer_id = CAST(:customer_id AS uuid)
-), fresh AS (
+), fresh AS MATERIALIZED (
     SELECT payer_key, procedure, coalesce(s.decided, 0) AS decided, coalesce(s.denied, 0) AS denied, s.oldest_on
     FROM sums s FULL JOIN known USING (payer_key, procedure)
 )"""
