@@ -5,7 +5,7 @@ FROM python:3.12-slim
 # Not pinned: Debian keeps one version of Chromium, the one with the security fixes.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends chromium chromium-sandbox fonts-liberation tini \
+    && apt-get install --yes --no-install-recommends chromium chromium-headless-shell chromium-sandbox fonts-liberation tini \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /app

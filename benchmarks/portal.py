@@ -1,8 +1,8 @@
 """What an action at a portal costs, against a Selenium script with a browser for each: `python -m benchmarks.portal`.
 
 Rounds of one and of the other take turns, so that a busy machine hurts both. Processor time and memory are those of
-every process below the round's own, read many times a second; the simulator's do not count. Where Debian's
-chromium-headless-shell is installed, ours is measured with that as well.
+every process below the round's own, read many times a second; the simulator's do not count. Ours is measured with
+Chromium's headless shell where that is installed, and then with Chromium itself as well.
 """
 
 import contextlib
@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import psutil
@@ -21,13 +20,14 @@ import psutil
 from benchmarks.report import Figure, arguments, median, quantile, report
 from local.portal_site.site import portal_site
 from local.portal_site.store import Account
+from shared.portals.chromium import find_headless_shell
 
 ROUNDS: Final = 5
 ACTIONS: Final = 10
 SAMPLE_EVERY_S: Final = 0.05
 MEMORY_EVERY: Final = 10  # samples; reading it walks a process's pages
 MIB: Final = 1024 * 1024
-SHELL: Final = "/usr/lib/chromium/chromium-headless-shell"
+NO_SHELL: Final = {"UPSTREAM_HEADLESS_SHELL": "/nonexistent"}
 
 
 @dataclass(slots=True)
@@ -49,8 +49,8 @@ def main() -> None:
     asked = arguments("portal", "What an action at a portal costs.")
     rounds, actions = (1, 3) if asked.quick else (ROUNDS, ACTIONS)
     seen: dict[str, list[Watched]] = {"ours": [], "selenium": []}
-    if Path(SHELL).exists():
-        seen["ours_shell"] = []
+    if find_headless_shell():
+        seen["ours_chromium"] = []
     with portal_site() as site:
         site.open_account(Account("aetna", "clinic", "portal-demo"))
         first = 0
@@ -75,9 +75,9 @@ def main() -> None:
 
 def _round(who: str, site: str, first: int, actions: int) -> Watched:
     watched, done = Watched(), threading.Event()
-    whose = who.removesuffix("_shell")
+    whose = who.removesuffix("_chromium")
     command = [sys.executable, "-m", "benchmarks.portal_visits", whose, site, str(first), str(actions)]
-    environment = os.environ | ({"UPSTREAM_CHROMIUM": SHELL} if who != whose else {})
+    environment = os.environ | (NO_SHELL if who != whose else {})
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603 - ours
         watcher = threading.Thread(target=_watch, args=(psutil.Process(process.pid), watched, done))
         watcher.start()

@@ -19,8 +19,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from shared.adapters.memory_codes import InMemoryCodeWindows
 from shared.portals.browser import BrowserHost
-from shared.portals.chromium import find_chromium
-from shared.portals.portals import BrowserPortals
+from shared.portals.chromium import find_chromium, find_headless_shell
+from shared.portals.portals import BrowserPortals, Lighter
 from shared.ports.clock import system_clock
 from shared.ports.portal import Credentials, PortalFile
 
@@ -32,9 +32,13 @@ WAIT_S: Final = 15
 
 def ours(site: str, first: int, count: int) -> list[float]:
     """Submit appeals as the worker does: sign in, look up, prepare, commit, confirm, and keep the evidence."""
-    host = BrowserHost()
+    shell = find_headless_shell()
     portals = BrowserPortals(
-        host, clock=system_clock, windows=InMemoryCodeWindows(), sites=f"{site}/{{portal}}"
+        BrowserHost(),
+        clock=system_clock,
+        windows=InMemoryCodeWindows(),
+        sites=f"{site}/{{portal}}",
+        lighter=Lighter(BrowserHost(shell), ["aetna"]) if shell else None,
     )
     flow, took = portals.flow("aetna", "submit_appeal"), list[float]()
     for number in range(first, first + count):

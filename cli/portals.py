@@ -221,12 +221,15 @@ DEMO_SECRET: Final = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105 - ditto
 def _bench(secret: str, *, simulator: bool, record: Path | None = None) -> Iterator[_Bench]:
     from shared.adapters.memory_codes import InMemoryCodeWindows
     from shared.portals.browser import BrowserHost
-    from shared.portals.portals import BrowserPortals
+    from shared.portals.chromium import find_headless_shell
+    from shared.portals.manners import read_manners, shell_will_do
+    from shared.portals.portals import BrowserPortals, Lighter
     from shared.portals.recording import Recorder
     from shared.ports.clock import system_clock
     from shared.runtime.settings import from_environment
 
-    settings = from_environment()
+    settings, shell = from_environment(), find_headless_shell()
+    will_do = shell_will_do(read_manners(settings.portal_manners))
     with ExitStack() as stack:
         sites = _simulated(stack) if simulator else settings.portal_sites
         portals = BrowserPortals(
@@ -235,6 +238,7 @@ def _bench(secret: str, *, simulator: bool, record: Path | None = None) -> Itera
             windows=InMemoryCodeWindows(),
             sites=sites,
             recorder=Recorder(record) if record else None,
+            lighter=Lighter(BrowserHost(shell), will_do) if shell else None,
         )
         stack.callback(portals.close)
         yield _Bench(portals, secret, simulator=simulator)

@@ -14,7 +14,7 @@ from shared.portals.chromium import find_chromium
 
 INSTALLED_WITHIN_S: Final = 600
 # Without a font Chromium prints boxes; the package only recommends one.
-DEBIAN: Final = ("chromium", "fonts-liberation")
+DEBIAN: Final = ("chromium", "chromium-headless-shell", "fonts-liberation")
 
 
 class ChromiumMissingError(Exception):

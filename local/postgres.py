@@ -20,6 +20,8 @@ with warnings.catch_warnings():
 
 OWNER = "upstream_owner"
 LOCAL_OWNER = "upstream_local"
+# The embedded broker's table turns over in seconds: looked at once a minute, it is mostly what was acknowledged.
+SERVER = {"autovacuum_naptime": "2s"}
 
 
 class LocalPostgres:
@@ -83,6 +85,9 @@ class LocalPostgres:
         )
         connection.autocommit = True
         cursor = connection.cursor()
+        for name, value in SERVER.items():
+            cursor.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+        cursor.execute("SELECT pg_reload_conf()")
         for role, rights in ((OWNER, "CREATEROLE"), (LOCAL_OWNER, "")):
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
             if cursor.fetchone() is None:

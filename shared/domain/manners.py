@@ -29,13 +29,17 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """One payer's. visits_per_min, burst: over all customers. open: none is always. maintenance: closed then."""
+    """One payer's. visits_per_min, burst: over all customers. open: none is always. maintenance: closed then.
+
+    headless_shell: whether the lighter of Chromium's two programs will do.
+    """
 
     zone: str = "America/New_York"
     visits_per_min: float = 6.0
     burst: int = 2
     open: tuple[Window, ...] = ()
     maintenance: tuple[Window, ...] = ()
+    headless_shell: bool = False
 
     def opens_at(self, now: datetime) -> datetime:
         """Return now if the portal may be visited, else when it may be: at most two weeks on."""
@@ -96,6 +100,7 @@ def _manners(entry: Mapping[str, object]) -> Manners:
         burst=int(str(entry.get("burst", default.burst))),
         open=_windows(entry.get("open", [])),
         maintenance=_windows(entry.get("maintenance", [])),
+        headless_shell=entry.get("browser") == "headless_shell",
     )
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Final
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+SHELL: Final = (
+    "/usr/lib/chromium/chromium-headless-shell"  # Debian's; what it puts on the path is a script around it
+)
 # Where Playwright keeps what `playwright install chromium` fetched, newest first when sorted by revision.
 DOWNLOADED: Final = "chromium-*/chrome-linux*/chrome"
 ON_MAC: Final = "chromium-*/chrome-mac*/*.app/Contents/MacOS/*"
@@ -19,6 +22,12 @@ def find_chromium(environ: Mapping[str, str] = os.environ) -> str | None:
         return named if os.access(named, os.X_OK) else None
     on_path = (shutil.which(name, path=environ.get("PATH")) for name in NAMES)
     return next((path for path in on_path if path), None) or _downloaded(environ)
+
+
+def find_headless_shell(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the path of Chromium's headless shell: the one that UPSTREAM_HEADLESS_SHELL names, or Debian's."""
+    named = environ.get("UPSTREAM_HEADLESS_SHELL", "") or SHELL
+    return named if os.access(named, os.X_OK) else None
 
 
 def _downloaded(environ: Mapping[str, str]) -> str | None:

@@ -1,7 +1,8 @@
-"""The portals that there are flows for, in one browser."""
+"""The portals that there are flows for, in a browser."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,16 @@ from shared.runtime.errors import PermanentError
 OPENED_WITHIN_S: Final = 2 * LAUNCHED_WITHIN_S
 
 
+@dataclass(frozen=True, slots=True)
+class Lighter:
+    """Chromium's headless shell, and the portals that it will do for."""
+
+    host: BrowserHost
+    portals: Container[str]
+
+
 class BrowserPortals:
-    """Every flow of a folder, done in Chromium."""
+    """Every flow of a folder, done in Chromium or its headless shell."""
 
     def __init__(
         self,
@@ -36,12 +45,16 @@ class BrowserPortals:
         flows: Path = FLOWS,
         patience: float = 1.0,
         recorder: Recorder | None = None,
+        lighter: Lighter | None = None,
     ) -> None:
-        """sites: where to find the portals instead, such as `http://127.0.0.1:8090/{portal}`; empty is their own site.
+        """host: Chromium. lighter: what some portals are visited with instead, where there is one.
+
+        sites: where to find the portals instead, such as `http://127.0.0.1:8090/{portal}`; empty is their own site.
 
         patience: scales the flows' own times; tests are less patient. recorder: keeps the pages that are seen.
         """
         self.host = host
+        self._lighter = lighter
         self._clock, self._sites, self._folder = clock, sites, flows
         self._codes = OneTimeCodes(windows, clock)
         self._patience, self._recorder = patience, recorder
@@ -77,19 +90,27 @@ class BrowserPortals:
         """Open a visit, and end it with the block."""
         spec = self.spec(flow)
         stack = AsyncExitStack()
-        visit = self.host.run(self._visit(stack, spec, credentials), timeout_s=OPENED_WITHIN_S)
+        host = self._browser_for(spec.portal.portal)
+        visit = host.run(self._visit(host, stack, spec, credentials), timeout_s=OPENED_WITHIN_S)
         try:
-            yield BrowserSession(self.host, visit, spec, described(spec), self._clock)
+            yield BrowserSession(host, visit, spec, described(spec), self._clock)
         finally:
-            self.host.run(stack.aclose(), timeout_s=OPENED_WITHIN_S)
+            host.run(stack.aclose(), timeout_s=OPENED_WITHIN_S)
 
     def close(self) -> None:
-        """End the browser."""
+        """End the browsers."""
         self.host.close()
+        if self._lighter:
+            self._lighter.host.close()
 
-    async def _visit(self, stack: AsyncExitStack, spec: FlowSpec, credentials: Credentials) -> Visit:
+    def _browser_for(self, portal: str) -> BrowserHost:
+        return self._lighter.host if self._lighter and portal in self._lighter.portals else self.host
+
+    async def _visit(
+        self, host: BrowserHost, stack: AsyncExitStack, spec: FlowSpec, credentials: Credentials
+    ) -> Visit:
         gate = await stack.enter_async_context(Gate().listening())
-        context = await stack.enter_async_context(self.host.context(proxy_port=gate.port))
+        context = await stack.enter_async_context(host.context(proxy_port=gate.port))
         page = await context.new_page()
         site = self._sites.format(portal=spec.portal.portal) if self._sites else spec.portal.site
         performer = Performer(

@@ -5,11 +5,8 @@ import contextvars
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
-
-import orjson
 
 from shared.ports.clock import Clock, system_clock
 from shared.runtime import log
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
 
     from shared.adapters.notifiers.reach import Reach
     from shared.adapters.postgres.engine import Engine
+    from shared.domain.manners import Manners
     from shared.handlers.accept_webhook import Ingress, SecretKey
     from shared.handlers.portal_visit import Worker
     from shared.handlers.rule_book import RuleBook
@@ -46,7 +44,6 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-MANNERS: Final = Path(__file__).parents[2] / "schemas" / "portals" / "manners.json"
 
 
 class App:
@@ -226,21 +223,42 @@ class App:
         return PostgresNotificationLog(self.engine)
 
     @cached_property
+    def manners(self) -> "Mapping[str, Manners]":
+        """How payers' portals are to be treated."""
+        from shared.portals.manners import read_manners
+
+        return read_manners(self.settings.portal_manners)
+
+    @cached_property
     def browser(self) -> "BrowserHost":
-        """The worker's one Chromium; started by its first visit."""
+        """The worker's one Chromium; started by its first use."""
         from shared.portals.browser import BrowserHost
 
         return BrowserHost(self.settings.chromium)
 
     @cached_property
+    def headless_shell(self) -> "BrowserHost":
+        """The lighter one, for documents and for portals that it will do for; Chromium itself where there is none."""
+        from shared.portals.browser import BrowserHost
+        from shared.portals.chromium import find_headless_shell
+
+        found = find_headless_shell()
+        return BrowserHost(found) if found else self.browser
+
+    @cached_property
     def portals(self) -> "Portals":
         """Payers' portals."""
         from shared.adapters.postgres.code_windows import PostgresCodeWindows
-        from shared.portals.portals import BrowserPortals
+        from shared.portals.manners import shell_will_do
+        from shared.portals.portals import BrowserPortals, Lighter
 
         windows = PostgresCodeWindows(self.engine)
         return BrowserPortals(
-            self.browser, clock=self.clock, windows=windows, sites=self.settings.portal_sites
+            self.browser,
+            clock=self.clock,
+            windows=windows,
+            sites=self.settings.portal_sites,
+            lighter=Lighter(self.headless_shell, shell_will_do(self.manners)),
         )
 
     @cached_property
@@ -248,7 +266,7 @@ class App:
         """Prints letters and reports."""
         from shared.portals.pdf import ChromiumPdfPrinter
 
-        return ChromiumPdfPrinter(self.browser)
+        return ChromiumPdfPrinter(self.headless_shell)
 
     @cached_property
     def evidence(self) -> "EvidenceStore":
@@ -274,7 +292,6 @@ class App:
         from shared.adapters.postgres.cases import PostgresCaseFiles
         from shared.adapters.postgres.ledger import PostgresActionLedger
         from shared.adapters.postgres.seats import PostgresSeats
-        from shared.domain.manners import parse_manners
         from shared.handlers.portal_visit import Worker
 
         return Worker(
@@ -286,7 +303,7 @@ class App:
             printer=self.pdf_printer,
             evidence=self.evidence,
             secrets=self.secret_store,
-            manners=parse_manners(orjson.loads(Path(self.settings.portal_manners or MANNERS).read_bytes())),
+            manners=self.manners,
             clock=self.clock,
             new_token=uuid4,
             lease_s=self.settings.action_lease_s,

@@ -8,8 +8,8 @@ import pytest
 from local.portal_site.site import PortalSite, portal_site
 from shared.adapters.memory_codes import InMemoryCodeWindows
 from shared.portals.browser import BrowserHost
-from shared.portals.chromium import find_chromium
-from shared.portals.portals import BrowserPortals
+from shared.portals.chromium import find_chromium, find_headless_shell
+from shared.portals.portals import BrowserPortals, Lighter
 from shared.ports.clock import system_clock
 from tests.functional.portals.visits import PATIENCE, SLOW_S
 
@@ -33,6 +33,15 @@ def host(chromium: str) -> Iterator[BrowserHost]:
 
 
 @pytest.fixture(scope="session")
+def shell(host: BrowserHost) -> Iterator[BrowserHost]:
+    """The lighter browser; Chromium itself where there is none."""
+    found = find_headless_shell()
+    running = BrowserHost(found) if found else host
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
 def shared_site() -> Iterator[PortalSite]:
     with portal_site(slow_s=SLOW_S) as site:
         yield site
@@ -45,7 +54,12 @@ def site(shared_site: PortalSite) -> Iterator[PortalSite]:
 
 
 @pytest.fixture
-def portals(host: BrowserHost, site: PortalSite) -> BrowserPortals:
+def portals(host: BrowserHost, shell: BrowserHost, site: PortalSite) -> BrowserPortals:
     return BrowserPortals(
-        host, clock=system_clock, windows=InMemoryCodeWindows(), sites=site.template, patience=PATIENCE
+        host,
+        clock=system_clock,
+        windows=InMemoryCodeWindows(),
+        sites=site.template,
+        patience=PATIENCE,
+        lighter=Lighter(shell, ["aetna", "blue_cross"]),
     )

@@ -12,9 +12,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from local.portal_site.site import PortalSite
+from shared.adapters.memory_codes import InMemoryCodeWindows
 from shared.portals.browser import BrowserHost
-from shared.portals.chromium import find_chromium
+from shared.portals.chromium import find_chromium, find_headless_shell
+from shared.portals.manners import read_manners, shell_will_do
 from shared.portals.pdf import ChromiumPdfPrinter
+from shared.portals.portals import BrowserPortals, Lighter
+from shared.ports.clock import system_clock
+from shared.ports.portal import Credentials
 from shared.runtime.errors import TransientError
 
 ENDED_WITHIN_S = 15.0
@@ -130,3 +136,18 @@ def test_the_named_chromium_comes_first_then_the_machines_then_playwrights(tmp_p
     assert find_chromium(environ | {"PATH": str(own.parent)}) == str(own)
     assert find_chromium(environ | {"PATH": str(own.parent), "UPSTREAM_CHROMIUM": str(named)}) == str(named)
     assert find_chromium(environ | {"UPSTREAM_CHROMIUM": str(tmp_path / "gone")}) is None
+
+
+@pytest.mark.parametrize(("portal", "lightly"), [("aetna", True), ("uhc", False)])
+def test_a_portal_is_visited_with_the_browser_that_will_do(
+    chromium: str, site: PortalSite, portal: str, *, lightly: bool
+) -> None:
+    host, shell = BrowserHost(chromium), BrowserHost(find_headless_shell() or chromium)
+    lighter = Lighter(shell, shell_will_do(read_manners()))
+    portals = BrowserPortals(
+        host, clock=system_clock, windows=InMemoryCodeWindows(), sites=site.template, lighter=lighter
+    )
+    flow = portals.newest(portal, "check_claim_status")
+    with portals.session(flow.id, credentials=Credentials("nobody", "nothing")):
+        assert (shell.launches, host.launches) == ((1, 0) if lightly else (0, 1))
+    portals.close()
