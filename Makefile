@@ -63,8 +63,10 @@ lint: $(VENV)/dev.stamp ## ruff, every rule but those that pyproject.toml gives 
 types: $(VENV)/dev.stamp ## mypy --strict, on code and tests
 	$(BIN)/mypy
 
-test: $(VENV)/dev.stamp ## all tests but the end-to-end ones: ARGS="-k money"
-	$(BIN)/pytest -m "not e2e" $(ARGS)
+# A file's tests stay in one process: they share servers. In the order of the folders, so that the longest begin early.
+PARALLEL ?= -n 2 --dist loadscope --no-loadscope-reorder
+test: $(VENV)/dev.stamp ## all tests but the end-to-end ones, two at a time, or what is asked for: ARGS="-k money"
+	$(BIN)/pytest -m "not e2e" $(or $(ARGS),$(PARALLEL))
 
 soak: $(VENV)/dev.stamp ## 5,000 deliveries through kills and outages, against an undisturbed run: SOAK_N=
 	$(BIN)/python -m local.soak -n $(SOAK_N) $(ARGS)

@@ -109,10 +109,11 @@ def test_nothing_is_told_of_an_event_that_nobody_knows(upstream: Upstream) -> No
 def test_what_is_posted_twice_under_one_id_is_a_duplicate(upstream: Upstream) -> None:
     added = upstream.add(name(), "--scheme", "hmac-sha256-hex")
     sent = upstream.json(
-        "send", ADVICE, "--provider", added["provider"], "--repeat", 2, "--delivery-id", "d-1"
+        "send", ADVICE, "--provider", added["provider"], "--repeat", 9, "--delivery-id", "d-1"
     )
-    assert [reply["status"] for reply in sent] == [202, 200]
-    assert sent[0]["event_id"] == sent[1]["event_id"]
+    statuses = [reply["status"] for reply in sent]
+    assert (statuses[0], statuses[-1]) == (202, 200)  # in between the key may not be marked yet
+    assert len({reply["event_id"] for reply in sent}) == 1
     assert {reply["delivery_id"] for reply in sent} == {"d-1"}
 
 

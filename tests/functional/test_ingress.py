@@ -1,5 +1,6 @@
 """What a payer sees of `receive_webhook`, over HTTP."""
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,18 @@ if TYPE_CHECKING:
     from tests.functional.conftest import Pipeline
 
 Headers = Mapping[str, Any]
+MARKED_WITHIN_S = 10.0
 UNSTABLE = {"date", "x-ratelimit-remaining"}
 
 
 def test_a_delivery_is_accepted_and_its_duplicate_gets_the_first_answer(pipeline: "Pipeline") -> None:
     connection = pipeline.connection()
     first = pipeline.send(connection, b"ISA", delivery_id="d-1")
-    again = pipeline.send(connection, b"ISA", delivery_id="d-1")
     assert (first.status, first.body["status"]) == (202, "accepted")
+    # The key is marked after the reply. A copy that is here before it is accepted, and the next hop drops it.
+    deadline = time.monotonic() + MARKED_WITHIN_S
+    while (again := pipeline.send(connection, b"ISA", delivery_id="d-1")).status == 202:
+        assert time.monotonic() < deadline
     assert (again.status, again.body["status"]) == (200, "duplicate")
     assert {**again.body, "status": ""} == {**first.body, "status": ""}
 

@@ -129,12 +129,15 @@ def undisturbed(scene: Scene) -> dict[str, Any]:
 def test_the_undisturbed_story_has_everything_that_can_be_lost_or_doubled(
     undisturbed: dict[str, Any],
 ) -> None:
-    assert [run["state"] for run in undisturbed["runs"]] == ["finished"] * 3
+    assert [run["state"] for run in undisturbed["runs"]] == ["finished"] * len(JOBS)
     assert sorted({finding["kind"] for finding in undisturbed["findings"]}) == ["denial_rate", "network"]
     assert len(undisturbed["findings"]) == 2 * len(CUSTOMERS)
     assert len(undisturbed["states"]) == len(undisturbed["baselines"]) == len(CUSTOMERS)
     told = [event["event_type"] for event in undisturbed["events"]]
-    assert (told.count("job.finished"), told.count("authorization.expiring")) == (3, len(CUSTOMERS))
+    assert (told.count("job.finished"), told.count("authorization.expiring")) == (
+        len(JOBS),
+        len(CUSTOMERS),
+    )
     assert told.count("payer.change_detected") == 2 * len(CUSTOMERS)
 
 
