@@ -3,6 +3,7 @@
 from functions.schedules.build_risk_baselines import build_risk_baselines
 from functions.schedules.check_expiring_authorizations import check_expiring_authorizations
 from functions.schedules.detect_behavioral_changes import detect_behavioral_changes
+from functions.schedules.measure_backlog import measure_backlog
 from functions.schedules.release_actions import release_actions
 from functions.subscribers.apply_rules import apply_rules
 from functions.subscribers.execute_action import execute_action
@@ -18,6 +19,7 @@ __all__ = [
     "check_expiring_authorizations",
     "detect_behavioral_changes",
     "execute_action",
+    "measure_backlog",
     "notify",
     "process_webhook",
     "receive_webhook",

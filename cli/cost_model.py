@@ -72,10 +72,10 @@ class Deployment:
     backups: int = 30
     warm_vcpu: float = 4.0
     warm_gib: float = 3.5
-    services_vcpu: float = 12.0
-    services_gib: float = 8.5
+    services_vcpu: float = 13.0
+    services_gib: float = 9.0
     armor_rules: int = 14
-    alert_conditions: int = 29
+    alert_conditions: int = 30
     keys: int = 5
     secrets_fixed: int = 2
 

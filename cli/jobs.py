@@ -21,6 +21,7 @@ class Job(StrEnum):
     BASELINES = "build_risk_baselines"
     CHANGES = "detect_behavioral_changes"
     RELEASE = "release_actions"
+    BACKLOG = "measure_backlog"
 
 
 Named = Annotated[Job, typer.Argument(metavar="JOB", help="A job's name, as `upstream jobs list` shows it.")]

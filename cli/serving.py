@@ -62,6 +62,7 @@ def _say(wanted: Wanted, pipeline: Pipeline, samples: Connection) -> None:
     out.print(f"  payers post to   {url}/v1/webhooks/{{provider}}/{{connection}}")
     out.print(f"  such as          {url}{path_of(samples)}")
     out.print(f"  health           {url}/_health/ready")
+    out.print(f"  metrics          {url}/metrics")
     out.print(f"  logs             {home / LOG_FILE}")
     out.print(f"  notifications    {home / 'notifications.jsonl'}\n")
     out.print("Try, in another terminal:\n")

@@ -1,7 +1,7 @@
 """Serves every function of `main.py` on one port, each hosted by functions-framework.
 
-`/functions/<name>/…` is one function, as its own deployment would serve it; anything else is `receive_webhook`, as the
-load balancer routes it.
+`/functions/<name>/…` is one function, as its own deployment would serve it; `/metrics` is what all of them count;
+anything else is `receive_webhook`, as the load balancer routes it.
 """
 
 import argparse
@@ -15,6 +15,9 @@ from typing import Any, Final
 
 import uvicorn
 from functions_framework.aio import create_asgi_app_from_module
+from starlette.requests import Request
+
+from shared.runtime.bootstrap import app as functions_app
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -22,6 +25,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREFIX: Final = "/functions/"
+METRICS: Final = "/metrics"
 DEFAULT: Final = "receive_webhook"
 
 
@@ -36,6 +40,10 @@ def build() -> Asgi:
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
+        if path == METRICS and functions_app().settings.metrics:
+            page = await functions_app().metrics.page(Request(scope))
+            await page(scope, receive, send)
+            return
         if scope["type"] != "http" or not path.startswith(PREFIX):
             await hosted[DEFAULT](scope, receive, send)
             return

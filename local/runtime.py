@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,12 +17,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
+from prometheus_client.multiprocess import mark_process_dead
+
 from local.broker import Broker, Faults, Source
 from local.postgres import LocalPostgres
 from local.push import Pusher
 from local.queue import THREADS, Queue
 from local.subscriptions import Retry, Subscription, retry, subscriptions
 from shared.adapters.embedded.engine import build_local_engine
+from shared.runtime.metrics import SHARED_FOLDER
 from shared.runtime.settings import Runtime, Settings, to_environment
 
 ROOT: Final = Path(__file__).parents[1]
@@ -71,6 +75,8 @@ class LocalRuntime:
             await self._prepare(stack)
             self.listening = stack.enter_context(listen(self._port))
             self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
+            shutil.rmtree(self._counts, ignore_errors=True)
+            self._counts.mkdir(parents=True)
             stack.callback(self._stop_hosts)
             for _ in range(self._hosts):
                 self._processes.append(self._spawn())
@@ -102,14 +108,21 @@ class LocalRuntime:
         """Kill one function process without warning and start another in its place."""
         self._processes[nth].send_signal(signal.SIGKILL)
         self._processes[nth].wait()
+        # Its connections are gone.
+        mark_process_dead(self._processes[nth].pid, str(self._counts))  # type: ignore[no-untyped-call]
         self._processes[nth] = self._spawn()
+
+    @property
+    def _counts(self) -> Path:
+        return self.settings.home / "metrics"
 
     async def _prepare(self, stack: AsyncExitStack) -> None:
         """Start what the functions need besides PostgreSQL: nothing."""
 
     def _environment(self) -> dict[str, str]:
-        """Return the variables of a function process."""
-        return {**os.environ, **to_environment(self.settings)}
+        """Return the variables of a function process. All of them count together, into one folder."""
+        settings = replace(self.settings, metrics=True)
+        return {**os.environ, **to_environment(settings), SHARED_FOLDER: str(self._counts)}
 
     async def _source(self, stack: AsyncExitStack, declared: Sequence[Subscription], policy: Retry) -> Source:
         """Return where the messages come from."""

@@ -13,8 +13,12 @@ JobName = Literal[
     "build_risk_baselines",
     "detect_behavioral_changes",
     "release_actions",
+    "measure_backlog",
 ]
-JOBS: Final[tuple[JobName, ...]] = get_args(JobName)
+SCHEDULED: Final[tuple[JobName, ...]] = get_args(JobName)
+JOBS: Final[tuple[JobName, ...]] = tuple(
+    name for name in SCHEDULED if name != "measure_backlog"
+)  # have shares
 Stage = Literal[
     "customer",  # what a customer's own rows tell
     "network",  # what several customers' findings tell each of them
@@ -59,7 +63,7 @@ def slot_of(moment: datetime) -> datetime:
 
 def job_named(name: str) -> JobName | None:
     """Return the job of this name, or None."""
-    return next((job for job in JOBS if job == name), None)
+    return next((job for job in SCHEDULED if job == name), None)
 
 
 def task_id(run_id: UUID, stage: Stage, customer_id: UUID) -> UUID:

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
+import structlog
 
-from shared.domain.events import Event, Received
+from shared.domain.events import Event, Received, trace_id
 from shared.handlers import effects
 from shared.handlers.allowance import CountedAllowance
 from shared.handlers.effects import Effects, Occasion
@@ -19,6 +20,7 @@ from shared.rules.facts import EventFacts
 from shared.runtime.errors import PoisonError
 
 CONSUMER: Final = "apply_rules"
+log = structlog.get_logger()
 
 
 def apply_rules(
@@ -30,14 +32,20 @@ def apply_rules(
         PoisonError: an event's data is not JSON (`invalid_event`). Nothing was decided, of any of them.
         TransientError: the database is away or busy. Nothing was decided.
     """
+    decided: list[tuple[Received, Effects, float]] = []
     with record.events(CONSUMER, received) as transactions:
         for one, transaction in zip(received, transactions, strict=True):
             if not transaction.repeat:
-                _decide(transaction, one.event, book, clock)
+                decided.append((one, *_decide(transaction, one.event, book, clock)))
+    for done in decided:
+        _log(*done)
     return [transaction.emitted for transaction in transactions]
 
 
-def _decide(transaction: EventTransaction, event: Event, book: RuleBook, clock: Clock) -> None:
+def _decide(
+    transaction: EventTransaction, event: Event, book: RuleBook, clock: Clock
+) -> tuple[Effects, float]:
+    """Write what the rules decide; return it, and how many milliseconds deciding took."""
     started = time.perf_counter()
     page = book.page(event.customer_id, transaction.rules_version, transaction)
     on = clock().date()
@@ -57,6 +65,23 @@ def _decide(transaction: EventTransaction, event: Event, book: RuleBook, clock: 
         found.executions, actions=found.actions, alerts=found.alerts, holds=found.holds, risks=risks
     )
     transaction.emit(found.outgoing)
+    return found, elapsed_ms
+
+
+def _log(received: Received, found: Effects, elapsed_ms: float) -> None:
+    """Write a decided event's line. Events of one transaction share a thread's context, so each names its own ids."""
+    event = received.event
+    log.info(
+        "rules.evaluated",
+        event_id=str(event.id),
+        event_type=event.type,
+        customer_id=str(event.customer_id),
+        trace_id=trace_id(event.trace_parent),
+        attempt=received.attempt,
+        action_type=found.actions[0].type if found.actions else "",
+        count=len(found.actions),
+        duration_ms=round(elapsed_ms, 4),
+    )
 
 
 def _data(event: Event) -> Mapping[str, Any]:

@@ -174,11 +174,26 @@ def _seated(turn: _Turn) -> Done | Later:
         with worker.portals().session(errand.flow.id, credentials=errand.credentials) as session:
             result, error = _outcome(session, turn)
             _keep(session.evidence(), turn, result, error)
-            return result
     except TransientError as exc:
         if exc.code == "claim_lost":
             raise
+        _report_failure(turn, exc.code)
         return _again(turn.claim, turn.attempt, exc.code, worker)
+    if error is not None:
+        _report_failure(turn, error.code)
+    return result
+
+
+def _report_failure(turn: _Turn, code: ErrorCode) -> None:
+    """Write the line of a flow that ended without what it was for."""
+    log.warning(
+        "flow.failed",
+        provider=turn.errand.flow.id.portal,
+        code=code,
+        action_id=str(turn.claim.action_id),
+        action_type=turn.claim.type,
+        attempt=turn.attempt,
+    )
 
 
 def _outcome(session: PortalSession, turn: _Turn) -> tuple[Done | Later, UpstreamError | None]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.handlers.portal_visit import Worker
     from shared.handlers.rule_book import RuleBook
     from shared.portals.browser import BrowserHost
+    from shared.ports.backlog import Backlog
     from shared.ports.callers import CallerVerifier
     from shared.ports.connections import Connection, ConnectionRegistry
     from shared.ports.evidence import EvidenceStore
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from shared.ports.record import Emitted, EventRecord
     from shared.ports.secrets import SecretStore
     from shared.runtime.http import Check, CheckName
+    from shared.runtime.metrics import Metrics
 
 
 T = TypeVar("T")
@@ -60,7 +62,10 @@ class App:
         from shared.adapters.postgres.engine import build_engine
 
         return build_engine(
-            self.settings, user=self.settings.database_user, database=self.settings.database_name
+            self.settings,
+            user=self.settings.database_user,
+            database=self.settings.database_name,
+            counted=self._connections,
         )
 
     @cached_property
@@ -83,7 +88,27 @@ class App:
         from shared.adapters.postgres.engine import build_engine
 
         own = self.settings.database_user if self.settings.runtime == "gcp" else "upstream_scheduler"
-        return build_engine(self.settings, user=own, database=self.settings.database_name)
+        return build_engine(
+            self.settings, user=own, database=self.settings.database_name, counted=self._connections
+        )
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        """What this process counts, where the settings ask for it."""
+        from shared.runtime.metrics import Metrics
+
+        return Metrics()
+
+    @property
+    def _connections(self) -> "Callable[[int], None] | None":
+        return self.metrics.connections_changed if self.settings.metrics else None
+
+    @cached_property
+    def backlog(self) -> "Backlog":
+        """What waits for somebody."""
+        from shared.adapters.postgres.backlog import PostgresBacklog
+
+        return PostgresBacklog(self.scheduler_engine)
 
     @cached_property
     def job_runs(self) -> "JobRuns":
@@ -383,9 +408,9 @@ def app() -> App:
     """Return this process's app, built from the environment on first use."""
     global _app  # noqa: PLW0603 - the one per-process object; requests share nothing else
     if _app is None:
-        settings = from_environment()
-        log.configure(settings.log_level)
-        _app = App(settings)
+        built = App(from_environment())
+        log.configure(built.settings.log_level, count=built.metrics if built.settings.metrics else None)
+        _app = built
     return _app
 
 

@@ -15,7 +15,7 @@ MEMBERS = frozenset(
         "event", "severity", "timestamp", "function", "event_id", "event_type", "parent_id", "customer_id",
         "connection_id", "provider", "trace_id", "subscription", "attempt", "duration_ms", "decision", "code",
         "place", "status", "count", "error", "stack", "rule_id", "rule_version", "action_id", "channel_id",
-        "check", "runtime", "port", "pid", "topic", "library",
+        "check", "runtime", "port", "pid", "topic", "library", "run_id",
         # read by the log-based metrics of schemas/metrics.json:
         "duration_s", "age_s", "action_type", "result", "kind", "job",
     }
@@ -68,14 +68,18 @@ class _Libraries(logging.Handler):
         getattr(structlog.get_logger(), method)("library.logged", **members)
 
 
-def configure(level: str = "info") -> None:
-    """Make what we and libraries log JSON lines on standard output, as Cloud Logging reads them. Idempotent."""
+def configure(level: str = "info", *, count: structlog.typing.Processor | None = None) -> None:
+    """Make what we and libraries log JSON lines on standard output, as Cloud Logging reads them. Idempotent.
+
+    count: sees each line as it is written (`shared/runtime/metrics.py`).
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             _severity,
             _in_seconds,
             _only_known_members,
+            *([] if count is None else [count]),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(serializer=_json),
         ],

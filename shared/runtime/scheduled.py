@@ -73,6 +73,8 @@ async def firing(
     except Exception as exc:  # noqa: BLE001 - the entry point: every error ends here, as the table says
         return _refused(exc, job, started)
     _log("job.fired", "info", job, started, run_id=str(run.id), count=len(fired.messages))
+    if fired.new and not fired.tasks:  # nobody's share will end it
+        _log("job.ended", "info", job, started, result="finished")
     content = {"run": run.key, "run_id": str(run.id), "tasks": fired.tasks, "published": len(fired.messages)}
     return json_reply(202, {"status": "fired" if fired.new else "fired before", **content})
 
@@ -111,4 +113,4 @@ def _refused(error: Exception, job: JobName, started: float) -> Response:
 
 def _log(line: str, level: str, job: JobName, started: float, **members: object) -> None:
     duration_ms = round((time.perf_counter() - started) * 1000, 2)
-    getattr(log, level)(line, function=job, duration_ms=duration_ms, **members)
+    getattr(log, level)(line, function=job, job=job, duration_ms=duration_ms, **members)

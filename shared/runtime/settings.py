@@ -33,7 +33,7 @@ class Settings:
     scheduler_audience, scheduler_email: of the OIDC tokens that fire jobs in `gcp`. region: of their schedules.
     portal_manners: a file instead of `schemas/portals/manners.json`. portal_sessions: browser sessions at a time.
     evidence_bucket: in `gcp`; else files below home. action_lease_s, action_retry_scale: as
-    `shared/handlers/portal_visit.py` has them.
+    `shared/handlers/portal_visit.py` has them. metrics: count for `GET /metrics`.
     """
 
     runtime: Runtime = "embedded"
@@ -63,6 +63,7 @@ class Settings:
     action_lease_s: float = 120.0
     action_retry_scale: float = 1.0
     log_level: str = "info"
+    metrics: bool = False
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -100,6 +101,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         action_lease_s=float(environ.get("UPSTREAM_ACTION_LEASE_S", default.action_lease_s)),
         action_retry_scale=float(environ.get("UPSTREAM_ACTION_RETRY_SCALE", default.action_retry_scale)),
         log_level=environ.get("UPSTREAM_LOG_LEVEL", default.log_level),
+        metrics=environ.get("UPSTREAM_METRICS", "0") == "1",
     )
 
 
@@ -140,4 +142,5 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "UPSTREAM_ACTION_LEASE_S": str(settings.action_lease_s),
         "UPSTREAM_ACTION_RETRY_SCALE": str(settings.action_retry_scale),
         "UPSTREAM_LOG_LEVEL": settings.log_level,
+        "UPSTREAM_METRICS": str(int(settings.metrics)),
     }

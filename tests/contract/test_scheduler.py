@@ -26,7 +26,7 @@ from shared.adapters.embedded.callers import SecretCallerVerifier
 from shared.adapters.embedded.secrets import FileSecretStore
 from shared.adapters.google_scheduler import GoogleScheduler
 from shared.adapters.memory import InMemoryScheduler
-from shared.domain.jobs import JOBS, JobName
+from shared.domain.jobs import SCHEDULED, JobName
 from shared.ports.scheduler import Scheduler
 from shared.runtime.errors import PoisonError, TransientError
 
@@ -39,6 +39,7 @@ NEXT: dict[JobName, datetime] = {
     "check_expiring_authorizations": datetime(2026, 11, 28, 6, 0, tzinfo=UTC),
     "detect_behavioral_changes": datetime(2026, 11, 27, 18, 0, tzinfo=UTC),
     "release_actions": datetime(2026, 11, 27, 15, 10, tzinfo=UTC),
+    "measure_backlog": datetime(2026, 11, 27, 15, 5, tzinfo=UTC),
 }
 
 
@@ -190,12 +191,12 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
 
 def test_every_job_has_its_schedule_and_nobody_elses_is_shown(bench: Bench) -> None:
     jobs = {job.name: job for job in bench.scheduler.jobs()}
-    assert set(jobs) == set(JOBS)
+    assert set(jobs) == set(SCHEDULED)
     assert {name: job.next_at for name, job in jobs.items()} == NEXT
     assert not any(job.paused or job.last_at for job in jobs.values())
 
 
-@pytest.mark.parametrize("name", JOBS)
+@pytest.mark.parametrize("name", SCHEDULED)
 def test_a_paused_job_has_no_next_time_until_it_is_resumed(bench: Bench, name: JobName) -> None:
     for _ in range(2):  # as a retry would
         bench.scheduler.pause(name)
@@ -271,6 +272,7 @@ async def test_what_is_due_is_fired_for_its_slot_and_what_is_paused_is_not(
     scheduler = LocalScheduler(tmp_path, functions.url, clock=clock)
     scheduler.pause("check_expiring_authorizations")
     scheduler.pause("release_actions")
+    scheduler.pause("measure_backlog")
     await fired_for(scheduler, functions, at_least=5)
     assert {name for name, _ in functions.fired} == {"build_risk_baselines", "detect_behavioral_changes"}
     for name, slot in functions.fired:

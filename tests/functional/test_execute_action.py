@@ -3,20 +3,22 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.adapters.memory import InMemorySecretStore
 from shared.domain.actions import RETRY_AFTER, client_reference
 from shared.domain.manners import Manners, Window
 from shared.ports.ledger import ActionClaim
 from shared.ports.portal import AuthorizationReading, ClaimReading, PortalStopError, StopCode
-from shared.runtime.errors import AmbiguousOutcomeError, PoisonError, TransientError
+from shared.runtime.errors import AmbiguousOutcomeError, PoisonError, TransientError, UpstreamError
 from tests.functional.action_desk import PASSWORD, PATIENT, TOTP, Desk
 
 if TYPE_CHECKING:
@@ -505,3 +507,28 @@ def test_an_action_that_no_rule_version_stands_behind_calls_a_person(desk: Desk)
     desk.portals.fail("prepare", PortalStopError("captcha", "form"))
     desk.do(received)
     assert desk.row(received)["state"] == "open"
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "ended"),
+    [
+        ("sign_in", PortalStopError("wrong_password", "login"), "open"),
+        ("prepare", PortalStopError("payer_refused", "form"), "failed"),
+        ("prepare", TransientError("timeout", "form"), None),
+    ],
+)
+def test_each_flow_without_a_receipt_is_one_line_and_so_is_each_action_that_ended(
+    desk: Desk, step: Literal["sign_in", "prepare"], error: UpstreamError, ended: str | None
+) -> None:
+    desk.portals.fail(step, error)
+    received = desk.request()
+    with capture_logs() as lines, suppress(TransientError):
+        desk.do(received)
+    assert [
+        (line["provider"], line["code"], line["action_id"])
+        for line in lines
+        if line["event"] == "flow.failed"
+    ] == [(desk.payer, error.code, str(desk.row(received)["id"]))]
+    assert [(line["action_type"], line["result"]) for line in lines if line["event"] == "action.ended"] == (
+        [] if ended is None else [("submit_appeal", ended)]
+    )

@@ -43,6 +43,7 @@ def test_jobs_are_listed_paused_resumed_run_and_remembered(pipeline: "Pipeline",
     assert {job["name"]: job["paused"] for job in shown(home, "jobs", "list")} == {
         "build_risk_baselines": False, "check_expiring_authorizations": False, "detect_behavioral_changes": False,
         "release_actions": False,
+        "measure_backlog": False,
     }  # fmt: skip
     run(home, "jobs", "pause", "build_risk_baselines")
     assert "paused" in run(home, "jobs", "list")

@@ -221,6 +221,9 @@ NOT_AT_IMPORT = (
     "selenium",
     "numpy",
     "scipy",
+    "prometheus_client",
+    "opentelemetry",
+    "sentry_sdk",
 )
 # functions-framework's own legacy event context lives in Google's namespace; it is two small modules.
 FRAMEWORK = ("google.cloud.functions", "google.cloud.functions_v1")

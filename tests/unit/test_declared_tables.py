@@ -17,7 +17,13 @@ def table(name: str) -> dict[str, Any]:
     return declared
 
 
-EVERY_S = {"0 6 * * *": 86400, "0 2 * * *": 86400, "0 */6 * * *": 21600, "*/10 * * * *": 600}
+EVERY_S = {
+    "0 6 * * *": 86400,
+    "0 2 * * *": 86400,
+    "0 */6 * * *": 21600,
+    "*/10 * * * *": 600,
+    "*/5 * * * *": 300,
+}
 METRICS: dict[str, dict[str, Any]] = table("metrics.json")["metrics"]
 
 

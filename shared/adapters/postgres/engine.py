@@ -48,10 +48,12 @@ def build_engine(
     database: str,
     autocommit: bool = False,
     session: Mapping[str, str] = SESSION,
+    counted: Callable[[int], None] | None = None,
 ) -> Engine:
     """Return an engine whose connections are opened when first needed. No I/O.
 
     autocommit: each statement is a transaction of its own, in one round trip. session: settings of each connection.
+    counted: told by how many there are more whenever one is opened or closed.
     """
     engine = create_engine(
         "postgresql+pg8000://",
@@ -65,6 +67,9 @@ def build_engine(
         hide_parameters=True,  # an error's text would quote them, and they hold what payers sent
     )
     event.listen(engine, "do_execute", _execute_prepared)
+    if counted is not None:
+        event.listen(engine, "connect", lambda *_: counted(1))
+        event.listen(engine, "close", lambda *_: counted(-1))
     return engine
 
 

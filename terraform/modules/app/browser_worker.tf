@@ -56,6 +56,7 @@ resource "google_cloud_run_v2_service" "execute_action" {
           UPSTREAM_DATABASE        = local.database_instances[each.value]
           UPSTREAM_EVIDENCE_BUCKET = google_storage_bucket.evidence.name
           UPSTREAM_PORTAL_SESSIONS = tostring(local.worker.concurrency)
+          UPSTREAM_METRICS         = "1"
         })
         content {
           name  = env.key

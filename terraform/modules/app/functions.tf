@@ -39,6 +39,9 @@ locals {
     release_actions = {
       memory = "512Mi", cpu = "1", timeout_s = 300, concurrency = 1, pool = 1, max_instances = 1
     }
+    measure_backlog = {
+      memory = "512Mi", cpu = "1", timeout_s = 60, concurrency = 1, pool = 1, max_instances = 1
+    }
   }
 
   # The one with a browser: a container, one action at a time (browser_worker.tf).

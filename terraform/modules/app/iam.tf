@@ -57,6 +57,7 @@ locals {
     build_risk_baselines          = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
     detect_behavioral_changes     = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
     release_actions               = { publishes = ["job-tasks"], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
+    measure_backlog               = { publishes = [], secrets = [], prefixes = [], suffixes = [], firestore = false, bucket = null }
   }
 
   # Account ids have at most 30 characters. Emails are made from them, so that a plan shows who gets what.

@@ -105,7 +105,7 @@ resource "google_cloud_scheduler_job" "this" {
   project          = var.project_id
   region           = local.serving_region
   name             = replace(each.value, "_", "-")
-  description      = "Fires ${each.value}, which asks for one task a customer."
+  description      = "Fires ${each.value}."
   schedule         = var.schedules.schedules[each.value].cron
   time_zone        = var.schedules.time_zone
   attempt_deadline = "${var.schedules.attempt_deadline_s}s"

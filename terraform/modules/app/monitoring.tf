@@ -118,7 +118,7 @@ locals {
       title    = "A payer's portal refuses our flow"
       runbook  = "12-portal-actions-fail"
       severity = "WARNING"
-      filter   = local.user_metric["upstream_flow_failures_total"]
+      filter   = "${local.user_metric["upstream_flow_failures_total"]} AND metric.labels.code!=\"payer_refused\"" # an answer
       aligner  = "ALIGN_SUM", reducer = "REDUCE_SUM", group_by = ["metric.labels.provider", "metric.labels.code"]
       period_s = 3600, above = 3, below = null, for_s = 0, denominator = null
     }
