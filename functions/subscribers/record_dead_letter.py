@@ -10,6 +10,7 @@ from shared.ports.record import Emitted
 from shared.runtime.bootstrap import app
 from shared.runtime.consumer import deliver
 from shared.runtime.http import health
+from shared.runtime.spans import Span
 
 
 @functions_framework.aio.http
@@ -20,7 +21,7 @@ async def record_dead_letter(request: Request) -> Response:
     return await deliver(request, _handle, consumer="record_dead_letter", desk=app(), poison_is_kept=False)
 
 
-async def _handle(body: bytes, headers: Mapping[str, str]) -> Emitted:
+async def _handle(body: bytes, headers: Mapping[str, str], _span: Span) -> Emitted:
     from shared.handlers.record_dead_letter import record_dead_letter as handler
 
     part = app()

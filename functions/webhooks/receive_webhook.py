@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from dataclasses import replace
 from typing import Final
 
 import functions_framework.aio
@@ -23,8 +24,8 @@ from shared.handlers.accept_webhook import (
 from shared.runtime.bootstrap import app
 from shared.runtime.errors import PoisonError, UpstreamError
 from shared.runtime.http import bounded_body, headers_of, health, json_reply, path_of, problem
-from shared.runtime.log import where
 from shared.runtime.outcomes import code_of, consequence
+from shared.runtime.spans import entry
 
 MEDIA_TYPES: Final = frozenset(
     {
@@ -57,7 +58,13 @@ async def receive_webhook(request: Request) -> Response:
             return await health(request, app().checks(database=False, keys=True))
         ingress = app().ingress
         delivery = await _delivery(request, path)
-        accepted = await accept_webhook(delivery, ingress=ingress)
+        begins = delivery.headers.get("traceparent") != delivery.trace_parent
+        ids = {"function": "receive_webhook"}
+        with entry("receive_webhook", "server", delivery.trace_parent, ids=ids, begins=begins) as span:
+            accepted = await accept_webhook(
+                replace(delivery, trace_parent=span.trace_parent), ingress=ingress
+            )
+            span.note(**_ids(accepted))
     except Exception as exc:  # noqa: BLE001 - the entry point: every error ends here, as the table says
         return _refused(exc, started)
     return _accepted(accepted, delivery, ingress, started)
@@ -113,10 +120,7 @@ def _accepted(accepted: Accepted, delivery: RawDelivery, ingress: Ingress, start
     log.info(
         "webhook.accepted",
         function="receive_webhook",
-        event_id=str(accepted.event_id),
-        connection_id=str(accepted.connection.id),
-        customer_id=str(accepted.connection.customer_id),
-        provider=accepted.connection.provider,
+        **_ids(accepted),
         trace_id=trace_id(delivery.trace_parent),
         status=status,
         attempt=1,
@@ -127,6 +131,15 @@ def _accepted(accepted: Accepted, delivery: RawDelivery, ingress: Ingress, start
     if not accepted.duplicate:
         reply.background = BackgroundTask(_settle, accepted, ingress)
     return reply
+
+
+def _ids(accepted: Accepted) -> dict[str, str]:
+    return {
+        "event_id": str(accepted.event_id),
+        "connection_id": str(accepted.connection.id),
+        "customer_id": str(accepted.connection.customer_id),
+        "provider": accepted.connection.provider,
+    }
 
 
 async def _settle(accepted: Accepted, ingress: Ingress) -> None:
@@ -156,4 +169,4 @@ def _log(error: Exception, line: str, **members: object) -> None:
     if isinstance(error, UpstreamError):
         log.warning(line, **members)
     else:
-        log.critical(line, stack=where(error), **members)
+        log.critical(line, raised=error, **members)

@@ -21,6 +21,7 @@ from shared.runtime.errors import PoisonError, TransientError
 from shared.runtime.rate_limit import Allowance, RateLimiter
 from shared.runtime.settings import KEY_TTL_S, PUBLISH_TIMEOUT_S
 from shared.runtime.signatures import verify
+from shared.runtime.spans import step
 
 if __debug__:
     from shared.runtime.crash_points import reach
@@ -112,15 +113,17 @@ async def accept_webhook(delivery: RawDelivery, *, ingress: Ingress) -> Accepted
     event = _event(delivery, connection, delivery_id, ingress.clock())
     if __debug__:
         reach("ingress.before_claim")
-    claim = await _claim(event, ingress)
+    with step("claim_key"):
+        claim = await _claim(event, ingress)
     if isinstance(claim, Settled):
         return Accepted(event.id, connection, claim.outcome, allowance, None)
     if __debug__:
         reach("ingress.after_claim")
     carried = await checked_in(event, ingress.payloads)
-    await ingress.publisher.publish(
-        [to_message(Outgoing("webhook-events", carried))], timeout_s=PUBLISH_TIMEOUT_S
-    )
+    with step("publish", "producer"):
+        await ingress.publisher.publish(
+            [to_message(Outgoing("webhook-events", carried))], timeout_s=PUBLISH_TIMEOUT_S
+        )
     if __debug__:
         reach("ingress.after_publish")
     return Accepted(event.id, connection, _answer(event), allowance, claim)

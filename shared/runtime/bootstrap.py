@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 from shared.ports.clock import Clock, system_clock
-from shared.runtime import log
+from shared.runtime import log, spans
 from shared.runtime.batcher import Batcher
 from shared.runtime.cached import Cached
+from shared.runtime.error_reports import ErrorReports
 from shared.runtime.rate_limit import RateLimiter
 from shared.runtime.settings import CONNECTION_CACHE_S, SECRET_CACHE_S, Settings, from_environment
 from shared.runtime.together import Together
@@ -408,10 +409,26 @@ def app() -> App:
     """Return this process's app, built from the environment on first use."""
     global _app  # noqa: PLW0603 - the one per-process object; requests share nothing else
     if _app is None:
-        built = App(from_environment())
-        log.configure(built.settings.log_level, count=built.metrics if built.settings.metrics else None)
-        _app = built
+        _app = App(from_environment())
+        _observe(_app)
     return _app
+
+
+def _observe(built: App) -> None:
+    """Let be seen what the settings ask for. What they do not ask for is not even imported."""
+    settings = built.settings
+    send = None
+    if settings.sentry_dsn:
+        from shared.runtime.sentry import Sentry
+
+        sentry = Sentry(settings)
+        send = sentry.send
+        spans.see(sentry)
+    log.configure(
+        settings.log_level,
+        count=built.metrics if settings.metrics else None,
+        reports=ErrorReports(release=settings.release, send=send),
+    )
 
 
 def use(replacement: App | None) -> None:

@@ -9,28 +9,30 @@ acknowledge. Killed anywhere before the last, the message comes again and finds 
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.domain.events import Received, trace_id
+from shared.domain.events import TYPE_PREFIX, Received, trace_id
 from shared.ports.publisher import Publisher
 from shared.ports.record import Emitted
 from shared.runtime.dead_letters import to_dead_letter
 from shared.runtime.envelope import as_asked, attempt_of, from_headers
 from shared.runtime.errors import AmbiguousOutcomeError, PermanentError, PoisonError, UpstreamError
 from shared.runtime.http import Check, CheckName, bounded_body, headers_of, health, problem
-from shared.runtime.log import where
 from shared.runtime.outcomes import code_of, consequence
 from shared.runtime.settings import PUBLISH_TIMEOUT_S
+from shared.runtime.spans import Span, entry, step
 
 if __debug__:
     from shared.runtime.crash_points import reach
 
 MAX_PUSH_BYTES = 10 * 1024 * 1024  # Pub/Sub's own limit
 ACK = Response(status_code=204)
+OF_JOBS = TYPE_PREFIX + "job."
 log = structlog.get_logger()
 
 
@@ -60,7 +62,9 @@ async def consume(
         return await health(request, checks())
     return await deliver(
         request,
-        lambda body, headers: handle(as_asked(from_headers(headers, body), consumer=consumer)),
+        lambda body, headers, span: handle(
+            _below(span, as_asked(from_headers(headers, body), consumer=consumer))
+        ),
         consumer=consumer,
         desk=desk,
     )
@@ -68,31 +72,55 @@ async def consume(
 
 async def deliver(
     request: Request,
-    handle: Callable[[bytes, Mapping[str, str]], Awaitable[Emitted]],
+    handle: Callable[[bytes, Mapping[str, str], Span], Awaitable[Emitted]],
     *,
     consumer: str,
     desk: Desk,
     poison_is_kept: bool = True,
 ) -> Response:
     """Handle one pushed message. poison_is_kept: send what can never be processed to `dead-letters`."""
-    started = time.perf_counter()
     headers = headers_of(request)
-    _bind(headers, consumer)
+    ids = _bind(headers, consumer)
+    # The trace of a job's share begins with its message: no span made its `traceparent`.
+    begins = headers.get("ce-type", "").startswith(OF_JOBS)
+    with entry(consumer, "consumer", headers.get("traceparent", ""), ids=ids, begins=begins) as span:
+        return await _delivered(
+            request, handle, headers, span, consumer=consumer, desk=desk, keep=poison_is_kept
+        )
+
+
+async def _delivered(
+    request: Request,
+    handle: Callable[[bytes, Mapping[str, str], Span], Awaitable[Emitted]],
+    headers: Mapping[str, str],
+    span: Span,
+    *,
+    consumer: str,
+    desk: Desk,
+    keep: bool,
+) -> Response:
+    started = time.perf_counter()
     body = b""
     try:
         body = await bounded_body(request, limit=MAX_PUSH_BYTES)
-        emitted = await handle(body, headers)
+        emitted = await handle(body, headers, span)
         if __debug__:
             reach("consumer.after_commit", consumer)
         await relay(emitted, desk, consumer=consumer)
         if __debug__:
             reach("consumer.after_mark", consumer)
     except Exception as exc:  # noqa: BLE001 - the entry point: every error ends here, as the table says
-        return await _fail(
-            exc, body, headers, consumer=consumer, desk=desk, keep=poison_is_kept, started=started
-        )
+        span.fail(code_of(exc))
+        return await _fail(exc, body, headers, consumer=consumer, desk=desk, keep=keep, started=started)
     _report("event.processed", "info", started, count=len(emitted.ids))
     return ACK
+
+
+def _below(span: Span, received: Received) -> Received:
+    """Return the event as this span's work: what it causes will name the span as its parent."""
+    if received.event.trace_parent == span.trace_parent:
+        return received
+    return replace(received, event=replace(received.event, trace_parent=span.trace_parent))
 
 
 async def relay(emitted: Emitted, desk: Desk, *, consumer: str) -> None:
@@ -102,7 +130,8 @@ async def relay(emitted: Emitted, desk: Desk, *, consumer: str) -> None:
         TransientError: the broker or the database is away; a redelivery publishes the rest.
     """
     if emitted.messages:
-        await desk.publisher.publish(emitted.messages, timeout_s=PUBLISH_TIMEOUT_S)
+        with step("publish", "producer"):
+            await desk.publisher.publish(emitted.messages, timeout_s=PUBLISH_TIMEOUT_S)
         if __debug__:
             reach("consumer.after_publish", consumer)
         await desk.mark_published(emitted)
@@ -152,16 +181,18 @@ async def _dead_letter(
     return ACK
 
 
-def _bind(headers: Mapping[str, str], consumer: str) -> None:
+def _bind(headers: Mapping[str, str], consumer: str) -> Mapping[str, str]:
+    """Name in each line what it is about; return the ids."""
+    ids = {
+        "function": consumer,
+        "event_id": headers.get("ce-id", "")[:64],
+        "event_type": headers.get("ce-type", "")[:64],
+        "customer_id": headers.get("ce-customerid", "")[:64],
+        "trace_id": trace_id(headers.get("traceparent", "")),
+    }
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(
-        function=consumer,
-        event_id=headers.get("ce-id", "")[:64],
-        event_type=headers.get("ce-type", "")[:64],
-        customer_id=headers.get("ce-customerid", "")[:64],
-        trace_id=trace_id(headers.get("traceparent", "")),
-        attempt=attempt_of(headers),
-    )
+    structlog.contextvars.bind_contextvars(attempt=attempt_of(headers), **ids)
+    return ids
 
 
 def _report(
@@ -173,5 +204,5 @@ def _report(
     if error is not None:
         members |= {"code": code_of(error), "error": type(error).__name__}
     if error is not None and not isinstance(error, UpstreamError):
-        members["stack"] = where(error)
+        members["raised"] = error
     getattr(log, level)(line, **members)

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 import structlog
 
+from shared.runtime.error_reports import ErrorReports, where
+
 SEVERITY = {"debug": "DEBUG", "info": "INFO", "warning": "WARNING", "error": "ERROR", "critical": "CRITICAL"}
 MEMBERS = frozenset(
     {
@@ -18,6 +20,8 @@ MEMBERS = frozenset(
         "check", "runtime", "port", "pid", "topic", "library", "run_id",
         # read by the log-based metrics of schemas/metrics.json:
         "duration_s", "age_s", "action_type", "result", "kind", "job",
+        # an exception; shared/runtime/error_reports.py makes of it what is written:
+        "raised",
     }
 )  # fmt: skip
 
@@ -62,16 +66,23 @@ class _Libraries(logging.Handler):
         """Say which library said something, how loudly, and which error it was about."""
         members: dict[str, object] = {"library": record.name, "place": f"{record.filename}:{record.lineno}"}
         error = record.exc_info[1] if record.exc_info else None
-        if error is not None:
+        if error is not None and record.levelno >= logging.ERROR:
+            members["raised"] = error
+        elif error is not None:
             members |= {"error": type(error).__name__, "stack": where(error)}
         method = record.levelname.lower() if record.levelname.lower() in SEVERITY else "warning"
         getattr(structlog.get_logger(), method)("library.logged", **members)
 
 
-def configure(level: str = "info", *, count: structlog.typing.Processor | None = None) -> None:
+def configure(
+    level: str = "info",
+    *,
+    count: structlog.typing.Processor | None = None,
+    reports: structlog.typing.Processor | None = None,
+) -> None:
     """Make what we and libraries log JSON lines on standard output, as Cloud Logging reads them. Idempotent.
 
-    count: sees each line as it is written (`shared/runtime/metrics.py`).
+    count: sees each line as it is written (`shared/runtime/metrics.py`). reports: of errors that nobody expected.
     """
     structlog.configure(
         processors=[
@@ -79,6 +90,7 @@ def configure(level: str = "info", *, count: structlog.typing.Processor | None =
             _severity,
             _in_seconds,
             _only_known_members,
+            reports or ErrorReports(),
             *([] if count is None else [count]),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(serializer=_json),
@@ -88,14 +100,3 @@ def configure(level: str = "info", *, count: structlog.typing.Processor | None =
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Libraries()], force=True)
-
-
-def where(error: BaseException) -> str:
-    """Return the file and line of our code that raised, without the message: a message may quote a payload."""
-    places = []
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        places.append(f"{code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}:{code.co_name}")
-        trace = trace.tb_next
-    return " > ".join(places[-8:])

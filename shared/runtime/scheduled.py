@@ -20,9 +20,9 @@ from shared.domain.jobs import JobName, Run, slot_of
 from shared.ports.publisher import Publisher
 from shared.runtime.errors import PoisonError, UpstreamError
 from shared.runtime.http import Check, CheckName, bounded_body, health, json_reply, path_of, problem
-from shared.runtime.log import where
 from shared.runtime.outcomes import code_of, consequence
 from shared.runtime.settings import PUBLISH_TIMEOUT_S
+from shared.runtime.spans import entry
 
 SCHEDULE_TIME: Final = "x-cloudscheduler-scheduletime"
 MAX_BYTES: Final = 1_024  # what a scheduler sends is empty
@@ -67,9 +67,10 @@ async def firing(
     try:
         headers = await _headers(request)
         run = Run(job, _slot(headers))
-        fired = await desk.in_thread(lambda: fire(run, headers))
-        for at in range(0, len(fired.messages), BATCH):
-            await desk.publisher.publish(fired.messages[at : at + BATCH], timeout_s=PUBLISH_TIMEOUT_S)
+        with entry(job, "server", run.trace_parent, ids={"function": job}, begins=True):
+            fired = await desk.in_thread(lambda: fire(run, headers))
+            for at in range(0, len(fired.messages), BATCH):
+                await desk.publisher.publish(fired.messages[at : at + BATCH], timeout_s=PUBLISH_TIMEOUT_S)
     except Exception as exc:  # noqa: BLE001 - the entry point: every error ends here, as the table says
         return _refused(exc, job, started)
     _log("job.fired", "info", job, started, run_id=str(run.id), count=len(fired.messages))
@@ -106,7 +107,7 @@ def _slot(headers: Mapping[str, str]) -> datetime:
 
 def _refused(error: Exception, job: JobName, started: float) -> Response:
     level = consequence(error).log
-    members = {} if isinstance(error, UpstreamError) else {"stack": where(error)}
+    members = {} if isinstance(error, UpstreamError) else {"raised": error}
     _log("job.not_fired", level, job, started, code=code_of(error), error=type(error).__name__, **members)
     return problem(error)
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -34,6 +34,7 @@ class Settings:
     portal_manners: a file instead of `schemas/portals/manners.json`. portal_sessions: browser sessions at a time.
     evidence_bucket: in `gcp`; else files below home. action_lease_s, action_retry_scale: as
     `shared/handlers/portal_visit.py` has them. metrics: count for `GET /metrics`.
+    release: the commit that runs. sentry_sample_rate: the share of transactions, and of their profiles.
     """
 
     runtime: Runtime = "embedded"
@@ -64,6 +65,10 @@ class Settings:
     action_retry_scale: float = 1.0
     log_level: str = "info"
     metrics: bool = False
+    environment: str = "local"
+    release: str = ""
+    sentry_dsn: str = field(default="", repr=False)
+    sentry_sample_rate: float = 0.1
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -102,6 +107,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         action_retry_scale=float(environ.get("UPSTREAM_ACTION_RETRY_SCALE", default.action_retry_scale)),
         log_level=environ.get("UPSTREAM_LOG_LEVEL", default.log_level),
         metrics=environ.get("UPSTREAM_METRICS", "0") == "1",
+        environment=environ.get("UPSTREAM_ENVIRONMENT", default.environment),
+        release=environ.get("UPSTREAM_RELEASE", default.release),
+        sentry_dsn=environ.get("SENTRY_DSN", default.sentry_dsn),
+        sentry_sample_rate=float(environ.get("UPSTREAM_SENTRY_SAMPLE_RATE", default.sentry_sample_rate)),
     )
 
 
@@ -143,4 +152,8 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "UPSTREAM_ACTION_RETRY_SCALE": str(settings.action_retry_scale),
         "UPSTREAM_LOG_LEVEL": settings.log_level,
         "UPSTREAM_METRICS": str(int(settings.metrics)),
+        "UPSTREAM_ENVIRONMENT": settings.environment,
+        "UPSTREAM_RELEASE": settings.release,
+        "SENTRY_DSN": settings.sentry_dsn,
+        "UPSTREAM_SENTRY_SAMPLE_RATE": str(settings.sentry_sample_rate),
     }

@@ -212,7 +212,9 @@ def test_functions_have_the_settings_that_a_deployment_owes_them(plan: "Plan") -
 
 def test_the_code_reads_each_setting_that_it_is_given(plan: "Plan") -> None:
     """A name spelt differently here and there would be a default in production."""
-    read = set(re.findall(r'"(UPSTREAM_\w+)"', (ROOT / "shared" / "runtime" / "settings.py").read_text()))
+    read = set(
+        re.findall(r'"(UPSTREAM_\w+|SENTRY_DSN)"', (ROOT / "shared" / "runtime" / "settings.py").read_text())
+    )
     given = {
         name
         for function in plan.of("google_cloudfunctions2_function")
@@ -220,10 +222,9 @@ def test_the_code_reads_each_setting_that_it_is_given(plan: "Plan") -> None:
     }
     for service in plan.of("google_cloud_run_v2_service"):
         given |= {e["name"] for e in service.values["template"][0]["containers"][0]["env"]}
-    of_error_reports = {"UPSTREAM_ENVIRONMENT", "UPSTREAM_RELEASE"}
     ours = {name for name in given if name.startswith("UPSTREAM_")}
     assert len(ours) > 8
-    assert ours - of_error_reports <= read
+    assert ours | {"SENTRY_DSN"} <= read
 
 
 def test_each_metric_of_the_table_is_made_from_the_log_lines_it_names(plan: "Plan") -> None:

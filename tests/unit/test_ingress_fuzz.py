@@ -37,6 +37,7 @@ from shared.handlers.accept_webhook import Ingress, RawDelivery, accept_webhook
 from shared.ports.connections import Connection, Scheme
 from shared.runtime import bootstrap
 from shared.runtime.cached import Cached
+from shared.runtime.error_reports import ErrorReports
 from shared.runtime.errors import PoisonError, TransientError
 from shared.runtime.rate_limit import RateLimiter
 from shared.runtime.settings import MAX_BODY_BYTES, Settings
@@ -594,7 +595,7 @@ def test_a_bug_of_ours_is_one_line_without_the_payload_and_a_problem(
         assert reply.status == (503 if part in {"keys", "publisher"} else 200)
         return
     assert (reply.status, reply.code) == (500, "unhandled")
-    (line,) = lines
+    (line,) = [ErrorReports()(None, "critical", dict(line)) for line in lines]  # as it is written
     assert (line["event"], line["log_level"], line["error"]) == (
         "webhook.refused",
         "critical",

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from shared.runtime.log import MEMBERS, where
+from shared.runtime.error_reports import where
+from shared.runtime.log import MEMBERS
 
 ROOT = Path(__file__).parents[2]
 ALWAYS = {"event", "severity", "timestamp"}
