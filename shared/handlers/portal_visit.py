@@ -39,6 +39,7 @@ from shared.runtime.errors import (
     TransientError,
     UpstreamError,
 )
+from shared.runtime.spans import step
 
 if __debug__:
     from shared.runtime.crash_points import reach
@@ -161,7 +162,9 @@ def visit(claim: ActionClaim, worker: Worker) -> Done | Later:
         return Later(seat.until, seat.why)
     try:
         attempt = worker.ledger.begin_visit(claim, flow=str(errand.flow.id), now=worker.clock())
-        return _seated(_Turn(claim, errand, worker, seat, attempt))
+        with step("portal_visit", "client") as span:
+            span.note(action_id=str(claim.action_id), portal=portal)
+            return _seated(_Turn(claim, errand, worker, seat, attempt))
     finally:
         worker.seats.leave(seat)
 
@@ -256,10 +259,13 @@ def _submit(session: PortalSession, turn: _Turn, seen: frozenset[str]) -> Done:
     )
     if __debug__:
         reach("action.after_committing")
-    session.commit()
+    with step("portal_commit", "client"):
+        session.commit()
     if __debug__:
         reach("action.after_commit")
-    return _settled(turn, session.confirm().reference)
+    with step("portal_confirm", "client"):
+        receipt = session.confirm()
+    return _settled(turn, receipt.reference)
 
 
 def _listed(session: PortalSession, errand: Errand) -> frozenset[str]:

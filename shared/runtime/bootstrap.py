@@ -12,6 +12,7 @@ from shared.ports.clock import Clock, system_clock
 from shared.runtime import log, spans
 from shared.runtime.batcher import Batcher
 from shared.runtime.cached import Cached
+from shared.runtime.ending import before_ending
 from shared.runtime.error_reports import ErrorReports
 from shared.runtime.rate_limit import RateLimiter
 from shared.runtime.settings import CONNECTION_CACHE_S, SECRET_CACHE_S, Settings, from_environment
@@ -417,13 +418,20 @@ def app() -> App:
 def _observe(built: App) -> None:
     """Let be seen what the settings ask for. What they do not ask for is not even imported."""
     settings = built.settings
+    tracers: list[spans.Tracer] = []
     send = None
+    if settings.traces != "off":
+        from shared.runtime.telemetry import Telemetry
+
+        tracers.append(Telemetry(settings))
     if settings.sentry_dsn:
         from shared.runtime.sentry import Sentry
 
         sentry = Sentry(settings)
         send = sentry.send
-        spans.see(sentry)
+        tracers.append(sentry)
+    spans.see(*tracers)
+    before_ending([tracer.end for tracer in tracers])
     log.configure(
         settings.log_level,
         count=built.metrics if settings.metrics else None,

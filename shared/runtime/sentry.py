@@ -66,6 +66,10 @@ class Sentry:
                     scope.set_tag(name, str(line[name]))
             scope.capture_exception(error)
 
+    def end(self) -> None:
+        """Send what there is."""
+        sentry_sdk.flush(timeout=LONGEST_S)
+
     @contextmanager
     def entry(
         self,

@@ -4,10 +4,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 Runtime = Literal["embedded", "emulators", "gcp"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+Traces = Literal["off", "otlp", "cloud"]
+TRACES: tuple[Traces, ...] = get_args(Traces)
+
+Name = TypeVar("Name", bound=str)
 
 MAX_BODY_BYTES = 32 * 1024 * 1024  # what Cloud Run takes of a request
 MAX_INLINE_BYTES = 256 * 1024  # a larger body is kept in a store, and its message says where
@@ -20,6 +24,7 @@ SECRET_CACHE_S = 300.0
 PUBLISH_TIMEOUT_S = 5.0
 STORE_TIMEOUT_S = 3.0
 HEALTH_TIMEOUT_S = 2.0
+EXPORT_TIMEOUT_S = 5.0  # of a batch of spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Settings:
     portal_manners: a file instead of `schemas/portals/manners.json`. portal_sessions: browser sessions at a time.
     evidence_bucket: in `gcp`; else files below home. action_lease_s, action_retry_scale: as
     `shared/handlers/portal_visit.py` has them. metrics: count for `GET /metrics`.
+    traces: where spans go; `otlp` is a collector at traces_endpoint. trace_sampling: the share of traces, by their ids.
     release: the commit that runs. sentry_sample_rate: the share of transactions, and of their profiles.
     """
 
@@ -69,6 +75,10 @@ class Settings:
     release: str = ""
     sentry_dsn: str = field(default="", repr=False)
     sentry_sample_rate: float = 0.1
+    traces: Traces = "off"
+    traces_endpoint: str = "http://127.0.0.1:4318/v1/traces"
+    traces_batch_s: float = 1.0
+    trace_sampling: float = 1.0
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -79,7 +89,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """
     default = Settings()
     return Settings(
-        runtime=_runtime(environ.get("UPSTREAM_RUNTIME", default.runtime)),
+        runtime=_one_of(RUNTIMES, "UPSTREAM_RUNTIME", environ.get("UPSTREAM_RUNTIME", default.runtime)),
         project_id=environ.get("UPSTREAM_PROJECT", environ.get("GOOGLE_CLOUD_PROJECT", default.project_id)),
         home=Path(environ.get("UPSTREAM_HOME", str(default.home))).absolute(),
         database=environ.get("UPSTREAM_DATABASE", default.database),
@@ -110,15 +120,19 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         environment=environ.get("UPSTREAM_ENVIRONMENT", default.environment),
         release=environ.get("UPSTREAM_RELEASE", default.release),
         sentry_dsn=environ.get("SENTRY_DSN", default.sentry_dsn),
+        traces=_one_of(TRACES, "UPSTREAM_TRACES", environ.get("UPSTREAM_TRACES", default.traces)),
+        traces_endpoint=environ.get("UPSTREAM_TRACES_ENDPOINT", default.traces_endpoint),
+        traces_batch_s=float(environ.get("UPSTREAM_TRACES_BATCH_S", default.traces_batch_s)),
+        trace_sampling=float(environ.get("UPSTREAM_TRACE_SAMPLING", default.trace_sampling)),
         sentry_sample_rate=float(environ.get("UPSTREAM_SENTRY_SAMPLE_RATE", default.sentry_sample_rate)),
     )
 
 
-def _runtime(name: str) -> Runtime:
-    for known in RUNTIMES:
-        if name == known:
-            return known
-    raise ValueError(f"UPSTREAM_RUNTIME is {name!r}, not one of {', '.join(RUNTIMES)}")
+def _one_of(known: tuple[Name, ...], variable: str, given: str) -> Name:
+    for name in known:
+        if given == name:
+            return name
+    raise ValueError(f"{variable} is {given!r}, not one of {', '.join(known)}")
 
 
 def to_environment(settings: Settings) -> dict[str, str]:
@@ -155,5 +169,9 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "UPSTREAM_ENVIRONMENT": settings.environment,
         "UPSTREAM_RELEASE": settings.release,
         "SENTRY_DSN": settings.sentry_dsn,
+        "UPSTREAM_TRACES": settings.traces,
+        "UPSTREAM_TRACES_ENDPOINT": settings.traces_endpoint,
+        "UPSTREAM_TRACES_BATCH_S": str(settings.traces_batch_s),
+        "UPSTREAM_TRACE_SAMPLING": str(settings.trace_sampling),
         "UPSTREAM_SENTRY_SAMPLE_RATE": str(settings.sentry_sample_rate),
     }

@@ -49,6 +49,10 @@ class Tracer(Protocol):
         """Begin a part of it. causes: `traceparent`s of the spans it is done for, where that is not the current one."""
         ...
 
+    def end(self) -> None:
+        """Send what there is: the process is told to end."""
+        ...
+
 
 class Unseen:
     """The span that nobody sees."""

@@ -40,7 +40,7 @@ def of_functions() -> set[Grant]:
         if row["buckets"] != NONE:
             verb, bucket = row["buckets"].split()[0], row["buckets"].split()[-1]
             grants.add(Grant(who, BUCKET_ROLES[verb], f"bucket {bucket}"))
-        grants.add(Grant(who, "cloudtrace.agent", "project"))
+        grants.add(Grant(who, "telemetry.tracesWriter", "project"))
         grants.add(Grant(row["called by"], "run.invoker", f"function {who}"))
     return grants
 

@@ -199,6 +199,7 @@ def test_functions_have_the_settings_that_a_deployment_owes_them(plan: "Plan") -
         assert environment["PYTHONOPTIMIZE"] == "1"
         assert environment["FUNCTION_USE_ASGI"] == "1"
         assert environment["UPSTREAM_RUNTIME"] == "gcp"
+        assert (environment["UPSTREAM_TRACES"], environment["UPSTREAM_TRACE_SAMPLING"]) == ("cloud", "0.1")
         assert function.values["build_config"][0]["runtime"] == "python312"
         if function.values["name"] == "receive-webhook":
             assert function.values["service_config"][0]["timeout_seconds"] > BODY_TIMEOUT_S

@@ -22,6 +22,7 @@ from shared.domain.spending import Controls, Spent
 from shared.ports.ledger import ActionClaim, Appeal, AppealAnswer, Ending, ReleasedAction
 from shared.ports.record import DeadLetter, Emitted, PayerDay
 from shared.runtime.errors import PoisonError, TransientError
+from shared.runtime.spans import step
 
 if TYPE_CHECKING:
     from shared.ports.jobs import JobWork
@@ -211,7 +212,12 @@ class PostgresEventRecord:
     ) -> Iterator[Sequence[PostgresEventTransaction]]:
         """Begin one transaction for different events of one customer; leaving without an error commits all of them."""
         customer_id = _customer_of(received)
-        with database_errors(), tenant(self._engine, customer_id) as connection:
+        causes = [one.event.trace_parent for one in received]
+        with (
+            step("transaction", "client", causes),
+            database_errors(),
+            tenant(self._engine, customer_id) as connection,
+        ):
             versions = _take(connection, consumer, customer_id, received)
             gathered = Gathered(connection, customer_id, consumer)
             transactions = [

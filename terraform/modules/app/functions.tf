@@ -92,6 +92,9 @@ locals {
     UPSTREAM_RELEASE       = var.release
     UPSTREAM_DATABASE_NAME = local.database_name
     UPSTREAM_LOG_LEVEL     = "info"
+    # Spans go to Cloud Trace, of one trace in ten (docs/adr/0024).
+    UPSTREAM_TRACES         = "cloud"
+    UPSTREAM_TRACE_SAMPLING = "0.1"
   }
   # Of a function that uses the database: it logs in as itself, a member of upstream_app.
   database_settings = {

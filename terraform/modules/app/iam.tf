@@ -106,7 +106,7 @@ locals {
   project_roles = merge(
     { for name in local.database_functions : "${name}:cloudsql.client" => { who = "function:${name}", role = "roles/cloudsql.client" } },
     { for name in local.database_functions : "${name}:cloudsql.instanceUser" => { who = "function:${name}", role = "roles/cloudsql.instanceUser" } },
-    { for name in keys(local.deployed) : "${name}:cloudtrace.agent" => { who = "function:${name}", role = "roles/cloudtrace.agent" } },
+    { for name in keys(local.deployed) : "${name}:telemetry.tracesWriter" => { who = "function:${name}", role = "roles/telemetry.tracesWriter" } },
     {
       "migrator:cloudsql.client"       = { who = "migrator", role = "roles/cloudsql.client" }
       "migrator:cloudsql.instanceUser" = { who = "migrator", role = "roles/cloudsql.instanceUser" }
