@@ -1,8 +1,8 @@
 """OpenTelemetry's spans, where `UPSTREAM_TRACES` says so: sent by OTLP, to Google or to a collector (docs/adr/0024).
 
-The trace id is the one that the audit trail has. A payer's `traceparent` is taken for its ids; whether a trace is
-sampled is decided here, by its id, and from then on by the flag that travels with it. Spans leave in batches, a second
-after they ended at the latest, and all that is left when the process is told to end.
+The trace id is the one that the audit trail has. A `traceparent` is taken for its ids; whether a trace is sampled
+follows from its id, so that every function decides alike, whoever set the flag: a payer, or a front end between two of
+ours. Spans leave in batches, a second after they ended, and all that is left when the process is told to end.
 """
 
 import os
@@ -85,9 +85,7 @@ class Telemetry:
         if begins:
             with self._ids.of(sent.trace_id):
                 return self._begin(name, kind, contexts.Context())
-        if kind == "server":  # a payer's flag decides nothing here
-            sent = self._decided(sent)
-        return self._begin(name, kind, _below(sent))
+        return self._begin(name, kind, _below(self._decided(sent)))
 
     def step(self, name: str, kind: Kind, causes: Sequence[str]) -> AbstractContextManager[Span]:
         """Begin a part of what the current span is, or of the first of `causes`, with links to the others."""
@@ -111,6 +109,7 @@ class Telemetry:
         )
 
     def _decided(self, sent: trace.SpanContext) -> trace.SpanContext:
+        """Return what was sent, sampled as we sample: whoever is between two of our functions may set the flag."""
         sampled = self._ratio.should_sample(None, sent.trace_id, "").decision is Decision.RECORD_AND_SAMPLE
         flags = trace.TraceFlags(trace.TraceFlags.SAMPLED if sampled else trace.TraceFlags.DEFAULT)
         return trace.SpanContext(sent.trace_id, sent.span_id, is_remote=True, trace_flags=flags)

@@ -98,11 +98,12 @@ def test_a_payers_flag_does_not_make_us_keep_a_trace(seen: Seen) -> None:
     assert seen.end() == ()
 
 
-def test_nor_does_it_keep_us_from_it(seen: Seen) -> None:
-    with entry("receive_webhook", "server", UNSAMPLED, ids={}):
+def test_nor_does_a_flag_that_somebody_took_away_on_the_way_keep_us_from_it(seen: Seen) -> None:
+    with entry("process_webhook", "consumer", UNSAMPLED, ids={}), step("publish"):
         pass
-    (span,) = seen.end()
+    publish, span = seen.end()
     assert parent_of(span) == SPAN
+    assert publish.parent == span.context
 
 
 @pytest.mark.parametrize("seen", [0.125], indirect=True)
