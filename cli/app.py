@@ -14,6 +14,7 @@ from cli import (
     connections,
     dead_letters,
     fees,
+    fetch,
     import_file,
     inspect_file,
     jobs,
@@ -73,6 +74,7 @@ app.add_typer(appeals.app, name="appeals")
 app.add_typer(connections.app, name="connections")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(fees.app, name="fees")
+app.add_typer(fetch.app, name="fetch")
 app.add_typer(authorizations.app, name="authorizations")
 app.add_typer(jobs.app, name="jobs")
 portals.app.command("breakers")(breakers)

@@ -339,7 +339,8 @@ class FetchTask:
     """Something that a payer only names and that has to be fetched before anything is known of it.
 
     kind: `fhir_resource`, `stedi_transaction` or `stedi_file`. reference: a URL, or an id that the sender's API takes.
-    reason: why it is not here, such as `id_only`. stated_on: when the sender said so.
+    reason: why it is not here, such as `id_only`. stated_on: when the sender said so. connection_id: whose sender named
+    it; empty where nobody knows yet.
     """
 
     kind: str
@@ -347,6 +348,7 @@ class FetchTask:
     reason: str
     stated_on: date | None = None
     findings: tuple[Finding, ...] = ()
+    connection_id: str = ""
 
 
 Record = (

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 import structlog
 
-from shared.domain.claims import Delivery
+from shared.domain.claims import Delivery, FetchTask, Record
 from shared.domain.events import Event, Outgoing, Received
 from shared.domain.narration import narrate
 from shared.formats.code_sets import unknown_codes
@@ -50,10 +51,17 @@ def _store(transaction: EventTransaction, event: Event, body: bytes, clock: Cloc
         )
     )
     strange: Counter[tuple[str, str]] = Counter()
-    while chunk := list(islice(records, CHUNK)):
+    while chunk := [_whose(record, event) for record in islice(records, CHUNK)]:
         transaction.store(chunk)
         strange.update(code for record in chunk for code in unknown_codes(record))
         told = (narrate(record, cause=event, now=clock()) for record in chunk)
         transaction.emit([Outgoing("domain-events", event) for event in told if event is not None])
     for (kind, code), count in strange.items():
         log.info("code.unknown", set=kind, code=code, count=count)
+
+
+def _whose(record: Record, event: Event) -> Record:
+    """Return a record; what is only named goes with the connection whose sender named it, to be fetched there."""
+    if isinstance(record, FetchTask):
+        return replace(record, connection_id=event.extensions.get("connectionid", ""))
+    return record

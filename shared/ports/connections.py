@@ -12,7 +12,8 @@ class Connection:
     """Who sends, for whom, signed how. It alone decides the customer; nothing in a payload does.
 
     secret_name: names the signing secret in the secret store. format: how to read bodies, or `auto`.
-    rate_per_min, burst: the token bucket, in requests.
+    rate_per_min, burst: the token bucket, in requests. fetch_url: below it is what the sender only names; empty:
+    nowhere. fetch_secret_name: names what is shown there, in the secret store.
     """
 
     id: UUID
@@ -24,6 +25,8 @@ class Connection:
     rate_per_min: int = 100
     burst: int = 100
     enabled: bool = True
+    fetch_url: str = ""
+    fetch_secret_name: str = ""
 
 
 class ConnectionRegistry(Protocol):

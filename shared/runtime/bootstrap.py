@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
-    from shared.adapters.notifiers.reach import Reach
     from shared.adapters.postgres.engine import Engine
+    from shared.adapters.reach import Reach
     from shared.domain.manners import Manners
     from shared.handlers.accept_webhook import Ingress, SecretKey
     from shared.handlers.portal_visit import Worker

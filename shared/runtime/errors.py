@@ -38,6 +38,10 @@ ErrorCode = Literal[
     "delivery_refused",  # a notification's receiver said no for good
     "delivery_failed",  # a notification could not be handed over for now
     "invalid_recipient",  # a notification with no usable address
+    # What senders only name (docs/formats.md)
+    "no_address",  # what is to be fetched has no address below its connection's
+    "fetch_failed",  # its server did not give it for now
+    "fetch_refused",  # its server said no for good
     # Payers' portals (docs/portals.md)
     "captcha",  # the portal asks for a human; it gets one
     "interstitial",  # something to accept or answer stands before the page

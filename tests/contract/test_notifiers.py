@@ -32,12 +32,13 @@ from standardwebhooks import Webhook
 
 from shared.adapters.notifiers import render
 from shared.adapters.notifiers.email import SmtpNotifier, SmtpSettings, Tls
-from shared.adapters.notifiers.http import _is_public, retry_after_s
+from shared.adapters.notifiers.http import retry_after_s
 from shared.adapters.notifiers.memory import InMemoryNotifier
-from shared.adapters.notifiers.reach import Reach
 from shared.adapters.notifiers.router import ChannelNotifier
 from shared.adapters.notifiers.slack import SlackNotifier
 from shared.adapters.notifiers.webhook import WebhookNotifier
+from shared.adapters.public_only import is_public
+from shared.adapters.reach import Reach
 from shared.domain.commands import Severity
 from shared.ports.clock import Clock
 from shared.ports.notifier import Channel, Fact, Notification, Notifier
@@ -776,7 +777,7 @@ def test_a_url_that_leads_inside_is_refused_before_a_byte_is_sent(host: str) -> 
     ],
 )
 def test_public_addresses_are_told_from_ours(address: str, public: bool) -> None:  # noqa: FBT001
-    assert _is_public(address) is public
+    assert is_public(address) is public
 
 
 def test_proxies_and_passwords_of_the_environment_are_left_alone(

@@ -1,26 +1,19 @@
 """One POST to an endpoint that a customer named: bounded, without redirects, to public addresses only.
 
-A customer chooses the URL, so it must not reach what only we can reach: the peer's address is looked at once connected,
-before a byte of the request is sent, so that no DNS answer can turn it inwards in between.
+What keeps it from reaching inwards is in `shared/adapters/public_only.py`.
 """
 
-import ipaddress
-import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPSConnection
-from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.exceptions import LocationValueError
 
-from shared.adapters.notifiers.reach import Reach
+from shared.adapters.public_only import PublicOnly, check_url
+from shared.adapters.reach import Reach
 from shared.runtime.errors import PermanentError, TransientError
 
 _TRY_AGAIN: Final = frozenset(
@@ -30,7 +23,6 @@ _TRY_AGAIN: Final = frozenset(
         429,  # too many; Retry-After says when
     }
 )
-_UNSENDABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 _MAX_RETRY_AFTER_S: Final = 86_400
 _UNUSABLE_URL: Final = (
     requests.exceptions.InvalidURL,  # InvalidProxyURL too
@@ -58,7 +50,7 @@ def deliver(post: Post, *, now: datetime, timeout_s: float, reach: Reach = "publ
         PermanentError: `delivery_refused` for any other answer, redirects included; `invalid_recipient` for a URL
             that cannot or must not be used.
     """
-    _check(post.url, reach)
+    check_url(post.url, reach)
     try:
         status, retry_after = _exchange(post, timeout_s, reach)
     except _UNUSABLE_URL as exc:
@@ -87,7 +79,7 @@ def _exchange(post: Post, timeout_s: float, reach: Reach) -> tuple[int, str]:
     with requests.Session() as session:
         session.trust_env = False
         if reach == "public":
-            session.mount("https://", _PublicOnly())
+            session.mount("https://", PublicOnly())
         with session.post(
             post.url,
             data=post.body,
@@ -106,39 +98,3 @@ def _raise_unless_taken(status: int, retry_after: int | None) -> None:
     if status in _TRY_AGAIN or status // 100 == 5:  # noqa: PLR2004 - 5xx
         raise TransientError("delivery_failed", detail, retry_after_s=retry_after)
     raise PermanentError("delivery_refused", detail)
-
-
-def _check(url: str, reach: Reach) -> None:
-    try:
-        parts = urlsplit(url)
-    except ValueError as exc:
-        raise PermanentError("invalid_recipient", "not a URL") from exc
-    if parts.scheme != "https" and (reach, parts.scheme) != ("any", "http"):
-        raise PermanentError("invalid_recipient", "not an https URL")
-    if not parts.hostname or "@" in parts.netloc or _UNSENDABLE.search(url):
-        raise PermanentError("invalid_recipient", "a URL without a host, with credentials or with spaces")
-
-
-class _PublicHttpsConnection(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        peer = super()._new_conn()
-        if not _is_public(peer.getpeername()[0]):
-            peer.close()
-            raise PermanentError("invalid_recipient", "the URL's host has no public address")
-        return peer
-
-
-class _PublicHttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _PublicHttpsConnection
-
-
-class _PublicOnly(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed on as they came
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"https": _PublicHttpsPool}
-
-
-def _is_public(address: str) -> bool:
-    peer = ipaddress.ip_address(address.partition("%")[0])
-    mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
-    return (mapped or peer).is_global

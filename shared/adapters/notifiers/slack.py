@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from shared.adapters.notifiers import render
-from shared.adapters.notifiers.reach import Reach
+from shared.adapters.reach import Reach
 from shared.ports.clock import Clock, system_clock
 from shared.ports.notifier import Channel, Notification
 from shared.ports.secrets import SecretStore

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.adapters.notifiers.reach import Reach
+from shared.adapters.reach import Reach
 from shared.ports.clock import Clock, system_clock
 from shared.ports.notifier import Channel, Notification
 from shared.ports.secrets import SecretStore

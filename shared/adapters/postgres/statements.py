@@ -90,10 +90,10 @@ WHERE a.answer_event_id IS NULL
 """)
 
 ADD_FETCHES = text("""
-INSERT INTO fetch_tasks (id, customer_id, event_id, kind, reference, reason, stated_on)
-SELECT id, CAST(:customer_id AS uuid), event_id, kind, reference, reason, stated_on
+INSERT INTO fetch_tasks (id, customer_id, event_id, kind, reference, reason, stated_on, connection_id)
+SELECT id, CAST(:customer_id AS uuid), event_id, kind, reference, reason, stated_on, connection_id
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-    id uuid, event_id uuid, kind text, reference text, reason text, stated_on date)
+    id uuid, event_id uuid, kind text, reference text, reason text, stated_on date, connection_id text)
 ORDER BY id
 ON CONFLICT (id) DO NOTHING
 """)
