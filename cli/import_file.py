@@ -19,8 +19,22 @@ if TYPE_CHECKING:
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An X12 file, of any size.")],
-    connection: Annotated[str, typer.Option(help="The id of the connection whose file it is.")],
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="An X12 file, of any size.")
+    ] = None,
+    connection: Annotated[str, typer.Option(help="The id of the connection whose file it is.")] = "",
+    watch: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Instead of one file: take what is left in <folder>/<connection id>/, until Ctrl-C.",
+        ),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="With --watch: take what is there now, and end.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="With --watch: seconds between two looks.")] = 5.0,
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
 ) -> None:
@@ -31,6 +45,14 @@ def import_(
     from cli.workspace import opened
     from shared.runtime.errors import UpstreamError
 
+    if watch is not None:
+        from cli.import_watch import watch as keep_watch
+
+        with opened(home) as workspace:
+            keep_watch(watch, workspace, every_s=every, once=once, as_json=as_json)
+        return
+    if file is None or not connection:
+        raise typer.BadParameter("a file and --connection, or --watch with a folder")
     done: list[Imported] = []
     failure = ""
     with opened(home) as workspace:
