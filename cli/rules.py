@@ -11,7 +11,7 @@ from cli.options import DEFAULT_HOME, AsJson, Home
 from cli.output import Failure, show_json, show_table
 from cli.rules_backtest import backtest
 from cli.rules_explain import explain
-from cli.rules_lint import checked, lint, run_examples
+from cli.rules_lint import checked, lint, run_examples, together
 
 app = typer.Typer(help="What customers approved.", no_args_is_help=True)
 app.command("lint")(lint)
@@ -39,6 +39,7 @@ def apply(
             [draft.document for draft in drafts],
             applied_by=by or getpass.getuser(),
             dry_run=dry_run,
+            check=together,
         )
     if as_json:
         show_json(
@@ -126,12 +127,35 @@ def rollback(
             known = ", ".join(map(str, stored)) or "none"
             raise Failure(f"{rule} has no such version to go back to; stored: {known}")
         changes = workspace.desk.apply_rules(
-            customer_id, [stored[wanted].document], applied_by=by or getpass.getuser()
+            customer_id, [stored[wanted].document], applied_by=by or getpass.getuser(), check=together
         )
     if as_json:
         show_json([asdict(change) for change in changes])
         return
     show_table(["rule", ">version", "change"], [(c.rule_id, c.version, c.change) for c in changes])
+
+
+@app.command()
+def history(
+    customer: Annotated[str, typer.Option(help="Whose rules.")],
+    rule: Annotated[str, typer.Option(help="Only this rule's.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Show who put which version in force, and out of it, the newest first."""
+    from cli.workspace import opened
+
+    with opened(home) as workspace:
+        customer_id = workspace.customer(customer).id
+        found = workspace.desk.rule_history(customer_id, rule_id=rule or None, limit=limit)
+    if as_json:
+        show_json([asdict(one) for one in found])
+        return
+    show_table(
+        ["when", "rule", ">version", "change", "by"],
+        [(f"{c.changed_at:%Y-%m-%d %H:%M}", c.rule_id, c.version, c.change, c.changed_by) for c in found],
+    )
 
 
 @app.command()

@@ -14,6 +14,7 @@ from cli.options import AsJson
 from cli.output import Failure, console, show_json, tell
 
 if TYPE_CHECKING:
+    from shared.ports.operators import RuleDocument
     from shared.rules.lint import Finding
     from shared.rules.loader import Draft
     from shared.runtime.errors import UnreadableError
@@ -90,6 +91,39 @@ def checked(path: Path) -> "Sequence[Draft]":
     if wrong:
         raise Failure(f"lint finds {len(wrong)} errors; nothing was applied")
     return drafts
+
+
+def together(before: "Sequence[RuleDocument]", after: "Sequence[RuleDocument]") -> None:
+    """Return if lint has no error to tell of a customer's rules as they would be, that it had not of them as they are.
+
+    Raises:
+        Failure: it has; each was complained of. So rules that set each other off, or hide one another, are found
+            whichever file they came from.
+    """
+    from shared.rules.lint import errors
+
+    known = set(errors(_of_set(before)))
+    wrong = [finding for finding in errors(_of_set(after)) if finding not in known]
+    for finding in wrong:
+        tell(f"{finding.rule_id}: {finding.place}: {finding.problem}: {finding.fix} ({finding.code})")
+    if wrong:
+        raise Failure(f"with the rules in force, lint finds {len(wrong)} errors; nothing was changed")
+
+
+def _of_set(documents: "Sequence[RuleDocument]") -> "list[Finding]":
+    """Return what lint finds of stored rules together; one that no longer loads acts no more, and is left out."""
+    from contextlib import suppress
+    from datetime import UTC, datetime
+
+    from shared.rules.lint import lint as lint_rules
+    from shared.rules.loader import load_rule
+    from shared.runtime.errors import PoisonError
+
+    rules = []
+    for document in documents:
+        with suppress(PoisonError):
+            rules.append(load_rule(document))
+    return lint_rules(rules, datetime.now(UTC).date())
 
 
 def examined(path: Path) -> "tuple[Sequence[Draft], Sequence[Finding]]":

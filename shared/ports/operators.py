@@ -41,6 +41,25 @@ class RuleChange:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleChanged:
+    """A change that was made, by whom and when."""
+
+    rule_id: str
+    version: int
+    change: Change
+    changed_by: str
+    changed_at: datetime
+
+
+class CheckSet(Protocol):
+    """Looks at a customer's rules as they would be."""
+
+    def __call__(self, before: Sequence[RuleDocument], after: Sequence[RuleDocument]) -> None:
+        """Return if the documents may be in force together. before: those that are now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class StoredRule:
     """One version of a customer's rule. active: in force, if its mode and dates say so too."""
 
@@ -123,14 +142,32 @@ class OperatorDesk(Protocol):
         ...
 
     def apply_rules(
-        self, customer_id: UUID, documents: Sequence[RuleDocument], *, applied_by: str, dry_run: bool = False
+        self,
+        customer_id: UUID,
+        documents: Sequence[RuleDocument],
+        *,
+        applied_by: str,
+        dry_run: bool = False,
+        check: CheckSet | None = None,
     ) -> Sequence[RuleChange]:
         """Put exactly these versions of the rules that they name in force; other rules stay as they are.
 
-        documents: checked ones; all versions of a rule together. A stored version never changes.
+        documents: checked ones; all versions of a rule together. A stored version never changes. Who changed what is
+        kept. check: looks at the whole set, and nobody changes it meanwhile; what it raises is raised, and nothing was
+        changed.
         Raises:
             PoisonError: a stored version of the same number says something else (`invalid_rule`); or there is no
                 such customer (`unknown_customer`). Nothing was changed.
+            TransientError: the database is away or busy.
+        """
+        ...
+
+    def rule_history(
+        self, customer_id: UUID, *, rule_id: str | None = None, limit: int = 50
+    ) -> Sequence[RuleChanged]:
+        """Return who put which versions in and out of force, the newest first.
+
+        Raises:
             TransientError: the database is away or busy.
         """
         ...

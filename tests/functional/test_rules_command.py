@@ -136,6 +136,93 @@ def test_versions_are_compared_and_rolled_back(desk: Desk, pipeline: "Pipeline")
     desk.at_home("rollback", "no-such-rule", *who, code=1)
 
 
+CHAINED = """
+id: {name}
+version: {version}
+name: Looks again
+trigger: action.{outcome}
+when: {{fact: action.type, op: eq, value: {seen}}}
+then: [{{action: {does}}}]
+mode: live
+{more}
+examples:
+  - {{given: {{action.type: {seen}}}, expect: fires}}
+  - {{given: {{action.type: submit_appeal}}, expect: does_not_fire}}
+"""
+
+
+def chained(name: str, *, seen: str, does: str, version: int = 1, more: str = "") -> str:
+    """Return a rule that follows what one action comes to with another."""
+    return CHAINED.format(name=name, version=version, outcome="failed", seen=seen, does=does, more=more)
+
+
+def test_rules_that_set_each_other_off_are_refused_whichever_file_they_are_in(
+    desk: Desk, pipeline: "Pipeline"
+) -> None:
+    pipeline.customer(desk.customer)
+    who = ("--customer", desk.customer)
+    one = chained("one", seen="check_claim_status", does="check_authorization_status")
+    other = chained("other", seen="check_authorization_status", does="check_claim_status")
+    desk.at_home("apply", desk.write(one, "one"), *who)
+    path = desk.write(other, "other")
+    assert "0 errors" in desk.run("lint", path).stdout
+    for more in ((), ("--dry-run",)):
+        result = desk.run("apply", path, *who, *more, "--home", desk.home, code=1)
+        assert "what it does can set it off again" in result.stderr
+        assert "with the rules in force, lint finds 2 errors" in result.stderr
+    assert [r["rule_id"] for r in json.loads(desk.at_home("list", *who, "--json"))] == ["one"]
+    desk.at_home(
+        "apply",
+        desk.write(one.replace("mode: live", "mode: off").replace("version: 1", "version: 2"), "one"),
+        *who,
+    )
+    desk.at_home("apply", path, *who)
+    back = desk.run("rollback", "one", *who, "--home", desk.home, code=1)
+    assert "nothing was changed" in back.stderr
+    versions = {r["rule_id"]: r["version"] for r in json.loads(desk.at_home("list", *who, "--json"))}
+    assert versions == {"one": 2, "other": 1}
+
+
+def test_a_rule_that_one_in_force_always_hides_is_refused(desk: Desk, pipeline: "Pipeline") -> None:
+    pipeline.customer(desk.customer)
+    who = ("--customer", desk.customer)
+    wide = RULE.replace("small-denial", "wide").replace("mode: live", "mode: live\nstop: true\npriority: 9")
+    desk.at_home("apply", desk.write(wide, "wide"), *who)
+    narrow = RULE.replace("10000}, expect: does", "1}, expect: does").replace("value: 10000", "value: 20000")
+    hidden = narrow.replace("10001}, expect: fires", "20001}, expect: fires")
+    result = desk.run("apply", desk.write(hidden), *who, "--home", desk.home, code=1)
+    assert "wide fires whenever this would" in result.stderr
+
+
+def test_what_was_wrong_before_does_not_keep_other_rules_out(desk: Desk, pipeline: "Pipeline") -> None:
+    customer_id = pipeline.customer(desk.customer)
+    stale = {"id": "stale", "version": 1, "trigger": "claim.denied"}  # of a release that took it
+    pipeline.rule(customer_id, stale)
+    desk.at_home("apply", desk.write(RULE), "--customer", desk.customer)
+    assert len(json.loads(desk.at_home("list", "--customer", desk.customer, "--json"))) == 2
+
+
+def test_who_put_which_version_in_force_is_kept(desk: Desk, pipeline: "Pipeline") -> None:
+    pipeline.customer(desk.customer)
+    who = ("--customer", desk.customer)
+    desk.at_home("apply", desk.write(RULE), *who, "--by", "ana")
+    desk.at_home("apply", desk.write(RULE), *who, "--by", "nobody")  # changes nothing
+    desk.at_home("apply", desk.write(RULE.replace("version: 1", "version: 2")), *who, "--by", "ben")
+    desk.at_home("rollback", "small-denial", *who, "--by", "cleo")
+    made = json.loads(desk.at_home("history", *who, "--json"))
+    assert {(c["version"], c["change"], c["changed_by"]) for c in made[:2]} == {
+        (1, "restored", "cleo"),
+        (2, "retired", "cleo"),
+    }
+    assert {(c["version"], c["change"], c["changed_by"]) for c in made[2:]} == {
+        (1, "retired", "ben"),
+        (2, "added", "ben"),
+        (1, "added", "ana"),
+    }
+    assert "cleo" in desk.at_home("history", *who, "--rule", "small-denial")
+    assert json.loads(desk.at_home("history", *who, "--rule", "another", "--json")) == []
+
+
 def test_a_decision_is_explained_and_a_draft_tried_on_the_past(desk: Desk, pipeline: "Pipeline") -> None:
     customer_id = pipeline.customer(desk.customer)
     who = ("--customer", desk.customer)

@@ -14,9 +14,11 @@ from shared.adapters.postgres.engine import database_errors
 from shared.domain.spending import Controls, Window
 from shared.ports.notifier import Channel
 from shared.ports.operators import (
+    CheckSet,
     ContractedFee,
     Customer,
     RuleChange,
+    RuleChanged,
     RuleDocument,
     StoredDocument,
     StoredRule,
@@ -49,6 +51,20 @@ ADD_VERSIONS = text("""
 INSERT INTO automation_rules (customer_id, rule_id, version, document, applied_by)
 SELECT CAST(:customer_id AS uuid), document ->> 'id', CAST(document ->> 'version' AS integer), document, :applied_by
 FROM jsonb_array_elements(CAST(:documents AS jsonb)) AS d(document)
+""")
+ACTIVE = text("""
+SELECT document FROM automation_rules WHERE customer_id = CAST(:customer_id AS uuid) AND active
+ORDER BY rule_id, version
+""")
+NOTE_CHANGES = text("""
+INSERT INTO rule_changes (customer_id, rule_id, version, change, changed_by)
+SELECT CAST(:customer_id AS uuid), rule_id, version, change, :changed_by
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(rule_id text, version integer, change text)
+""")
+HISTORY = text("""
+SELECT rule_id, version, change, changed_by, changed_at FROM rule_changes
+WHERE customer_id = CAST(:customer_id AS uuid) AND (CAST(:rule_id AS text) IS NULL OR rule_id = :rule_id)
+ORDER BY changed_at DESC, rule_id, version LIMIT CAST(:limit AS integer)
 """)
 BUMP = text("UPDATE customers SET rules_version = rules_version + 1 WHERE id = CAST(:customer_id AS uuid)")
 RULES = text("""
@@ -131,16 +147,32 @@ class PostgresOperatorDesk:
             connection.execute(SET_CHANNELS, {"id": str(customer_id), "channels": document})
 
     def apply_rules(
-        self, customer_id: UUID, documents: Sequence[RuleDocument], *, applied_by: str, dry_run: bool = False
+        self,
+        customer_id: UUID,
+        documents: Sequence[RuleDocument],
+        *,
+        applied_by: str,
+        dry_run: bool = False,
+        check: CheckSet | None = None,
     ) -> Sequence[RuleChange]:
         """Put exactly these versions of the rules that they name in force; other rules stay as they are."""
         with database_errors(), self._engine.begin() as connection:
             _lock(connection, customer_id)
             wanted = {_version(document): document for document in documents}
             changes = plan(_stored(connection, customer_id, wanted), wanted)
+            if check is not None:
+                _check(connection, customer_id, documents, check)
             if not dry_run:
                 _change(connection, customer_id, wanted, changes, applied_by)
         return changes
+
+    def rule_history(
+        self, customer_id: UUID, *, rule_id: str | None = None, limit: int = 50
+    ) -> Sequence[RuleChanged]:
+        """Return who put which versions in and out of force, the newest first."""
+        asked = {"customer_id": str(customer_id), "rule_id": rule_id, "limit": limit}
+        with database_errors(), self._engine.begin() as connection:
+            return [RuleChanged(**row) for row in connection.execute(HISTORY, asked).mappings()]
 
     def rules(self, customer_id: UUID | None = None, *, retired: bool = False) -> Sequence[StoredRule]:
         """Return stored rules by customer, rule and version. retired: versions no longer in force, too."""
@@ -253,7 +285,18 @@ def _change(
     if added:
         connection.execute(ADD_VERSIONS, {**common, "documents": _json(added), "applied_by": applied_by})
     if flips or added:
+        made = [asdict(c) for c in changes if c.change != "unchanged"]
+        connection.execute(NOTE_CHANGES, {**common, "rows": _json(made), "changed_by": applied_by})
         connection.execute(BUMP, common)
+
+
+def _check(
+    connection: Connection, customer_id: UUID, documents: Sequence[RuleDocument], check: CheckSet
+) -> None:
+    """Have the whole set looked at as it would be: what is in force of other rules, and these."""
+    before = list(connection.execute(ACTIVE, {"customer_id": str(customer_id)}).scalars())
+    named = {str(document["id"]) for document in documents}
+    check(before, [*(one for one in before if one["id"] not in named), *documents])
 
 
 def _stored(connection: Connection, customer_id: UUID, wanted: Iterable[Version]) -> Stored:
