@@ -50,6 +50,13 @@ def submitted(number: str, charge: str, on: str) -> bytes:
     ).encode()
 
 
+def money(category: str, value: str) -> str:
+    """One adjudication of an item."""
+    return (
+        f'{{"category":{{"coding":[{{"code":"{category}"}}]}},"amount":{{"value":{value},"currency":"USD"}}}}'
+    )
+
+
 def decided(number: str, version: int, paid: str, *, status: str = "active", on: str = "2026-10-12") -> bytes:
     """A ClaimResponse, as its payer's server holds it in this version: the same resource, updated in place."""
     return (
@@ -58,6 +65,7 @@ def decided(number: str, version: int, paid: str, *, status: str = "active", on:
         f'"insurer":{{"display":"Oak Health"}},"patient":{{"display":"Pat Sample"}},'
         f'"request":{{"identifier":{{"value":"{number}"}}}},'
         f'"total":[{{"category":{{"coding":[{{"code":"submitted"}}]}},"amount":{{"value":100.00,"currency":"USD"}}}}],'
+        f'"item":[{{"itemSequence":1,"adjudication":[{money("submitted", "100.00")},{money("benefit", paid)}]}}],'
         f'"payment":{{"type":{{"text":"x"}},"amount":{{"value":{paid},"currency":"USD"}}}}}}'
     ).encode()
 
@@ -166,6 +174,9 @@ RECOMPUTED = {
             sum(CAST(l ->> 'paid_cents' AS bigint)) AS received_cents
         FROM claim_payments p CROSS JOIN LATERAL jsonb_array_elements(p.lines) AS l
         WHERE p.customer_id = CAST(:c AS uuid) AND CAST(l ->> 'paid_cents' AS bigint) <> 0
+            AND (p.resource_key = '' OR (p.status <> 'reversed' AND p.resource_version = (
+                SELECT max(n.resource_version) FROM claim_payments n
+                WHERE n.claim_id = p.claim_id AND n.resource_key = p.resource_key)))
         GROUP BY 1, 2, 3 HAVING sum(CAST(l ->> 'paid_cents' AS bigint)) <> 0 ORDER BY 1, 2, 3
     """,
 }
@@ -224,6 +235,8 @@ def test_the_story_ends_as_it_should(pipeline: "Pipeline") -> None:
         ("A4", "paid", 10000, 6000),
         ("A5", "reversed", 10000, 0),
     ]
+    lines = [(s["procedure"], s["day"].isoformat(), s["lines"], s["received_cents"]) for s in state["lines"]]
+    assert ("", "2026-10-12", 1, 6000) in lines  # A4 once, as it is now; A5 not at all
     assert [(s["day"].isoformat(), s["decided"], s["denied"]) for s in state["stats"]] == [
         ("2026-10-12", 1, 0),
         ("2026-10-15", 1, 1),

@@ -67,7 +67,9 @@ def advices(
         "remittances": as_json(advices.values()),
         "payments": as_json(_payment(customer_id, p.nth, p.record) for p in payments),
         "adjustments": as_json(adjustments),
-        "lines": as_json(row for p in payments for row in _paid_lines(customer_id, p.record)),
+        "lines": as_json(
+            row for p in payments if not p.record.resource_key for row in _paid_lines(customer_id, p.record)
+        ),
     }
 
 
@@ -175,6 +177,7 @@ def _payment(customer_id: UUID, nth: int, payment: ClaimPayment) -> Row:
         "allowed_cents": payment.allowed_cents,
         "decided_on": payment.decided_on,
         "lines": [_line(line) for line in payment.lines],
+        "daily_lines": [*_paid_lines(customer_id, payment)] if payment.resource_key else None,
         "resource_key": payment.resource_key,
         "resource_version": payment.resource_version,
         "findings": [asdict(finding) for finding in payment.findings],

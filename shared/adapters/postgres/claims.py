@@ -4,7 +4,7 @@ Two statements: add the payments and lock their claims, then fold each claim fro
 changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came first. Of a
 FHIR resource that its payer updates in place, the newest version counts, and a withdrawn one for nothing.
 The sums by day (`claim_daily_stats`, `claim_daily_reasons`, `claim_lags`) move by what each fold changed, and
-`payment_daily_lines` by each new payment, in the same transaction.
+`payment_daily_lines` by each new payment, or for a resource by what each fold counts of it, in the same transaction.
 """
 
 from collections.abc import Iterable, Sequence
@@ -87,17 +87,17 @@ WITH placed AS (
         id, customer_id, claim_id, remittance_id, position, payer_key, payer_name, payer_id, payer_claim_number,
         provider_id, patient, procedures, modifiers, diagnoses, service_on, status, status_code, charge_cents,
         paid_cents, patient_cents, allowed_cents, decided_on, lines, findings, resource_key, resource_version,
-        created_at)
+        daily_lines, lines_counted, created_at)
     SELECT id, CAST(:customer_id AS uuid), claim_id, remittance_id, position, payer_key, payer_name, payer_id,
         payer_claim_number, provider_id, patient, procedures, modifiers, diagnoses, service_on, status, status_code,
         charge_cents, paid_cents, patient_cents, allowed_cents, decided_on, lines, findings, resource_key,
-        resource_version, now() + nth * interval '1 microsecond'
+        resource_version, daily_lines, daily_lines IS NULL, now() + nth * interval '1 microsecond'
     FROM jsonb_to_recordset(CAST(:payments AS jsonb)) AS r(
         id uuid, nth integer, claim_id uuid, remittance_id uuid, position integer, payer_key text, payer_name text,
         payer_id text, payer_claim_number text, provider_id text, patient jsonb, procedures text[], modifiers text[],
         diagnoses text[], service_on date, status text, status_code text, charge_cents bigint, paid_cents bigint,
         patient_cents bigint, allowed_cents bigint, decided_on date, lines jsonb, findings jsonb, resource_key text,
-        resource_version text)
+        resource_version text, daily_lines jsonb)
     ORDER BY id
     ON CONFLICT (id) DO UPDATE SET resource_version = EXCLUDED.resource_version
     WHERE EXCLUDED.resource_version > p.resource_version
@@ -127,13 +127,29 @@ WITH before AS (
     SELECT stat_payer_key, stat_procedure, stat_day, stat_denied, stat_charge_cents, stat_paid_cents, stat_carc,
         lag_payer_key, lag_submitted_on, lag_days
     FROM claims WHERE id = ANY(CAST(:ids AS uuid[])) AND (stat_day IS NOT NULL OR lag_days IS NOT NULL)
+), ranked AS (
+    SELECT *, row_number() OVER (
+        PARTITION BY claim_id, resource_key ORDER BY resource_version DESC, decided_on DESC NULLS LAST, id DESC
+    ) AS age
+    FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
 ), counted AS (
-    SELECT p.*, resource_key <> '' AND status = 'reversed' AS withdrawn FROM (
-        SELECT *, row_number() OVER (
-            PARTITION BY claim_id, resource_key ORDER BY resource_version DESC, decided_on DESC NULLS LAST, id DESC
-        ) AS age
-        FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
-    ) AS p WHERE resource_key = '' OR age = 1
+    SELECT *, resource_key <> '' AND status = 'reversed' AS withdrawn FROM ranked WHERE resource_key = '' OR age = 1
+), recounted AS (
+    UPDATE claim_payments p SET lines_counted = NOT p.lines_counted
+    FROM ranked r
+    WHERE p.id = r.id AND r.daily_lines IS NOT NULL AND r.lines_counted <> (r.age = 1 AND r.status <> 'reversed')
+    RETURNING p.daily_lines, CASE WHEN p.lines_counted THEN 1 ELSE -1 END AS sign
+), relined AS (
+    INSERT INTO payment_daily_lines AS d (customer_id, payer_key, procedure, day, lines, units, received_cents)
+    SELECT CAST(:customer_id AS uuid), l.payer_key, l.procedure, l.day, sum(sign * l.lines), sum(sign * l.units),
+        sum(sign * l.received_cents)
+    FROM recounted CROSS JOIN LATERAL jsonb_to_recordset(daily_lines) AS l(
+        payer_key text, procedure text, day date, lines integer, units bigint, received_cents bigint)
+    GROUP BY l.payer_key, l.procedure, l.day
+    ORDER BY l.payer_key, l.procedure, l.day
+    ON CONFLICT (customer_id, payer_key, procedure, day) DO UPDATE SET
+        lines = d.lines + EXCLUDED.lines, units = d.units + EXCLUDED.units,
+        received_cents = d.received_cents + EXCLUDED.received_cents
 ), sums AS (
     SELECT claim_id,
         coalesce(sum(paid_cents) FILTER (WHERE NOT withdrawn), 0) AS paid_cents,
