@@ -12,7 +12,7 @@ from shared.domain.claims import whole_units
 from shared.domain.commands import Risk
 from shared.domain.risk import RiskScore
 from shared.handlers.claim_risk import score_claim
-from shared.ports.record import EventTransaction, PayerDay
+from shared.ports.record import ClaimCourse, EventTransaction, PayerDay
 
 Json = Mapping[str, Any]
 
@@ -33,6 +33,8 @@ class HistoryFacts:
         """Return the facts by name, each to be computed when asked."""
         return {
             "claim.contracted_cents": lambda: self.contracted_cents,
+            "claim.days_to_pay": self.days_to_pay,
+            "claim.first_decision": lambda: self.course.first_status,
             "claim.underpaid_cents": self.underpaid_cents,
             "claim.risk_score": lambda: self.risk.score,
             "payer.denials_in_a_row": self.denials_in_a_row,
@@ -78,6 +80,16 @@ class HistoryFacts:
         if self.contracted_cents is None:
             return None
         return max(0, int(self.contracted_cents - self.claim["paid_cents"] - self.claim["patient_cents"]))
+
+    @cached_property
+    def course(self) -> ClaimCourse:
+        """How the claim has gone, this decision included."""
+        return self.transaction.claim_course(UUID(self.claim["id"]))
+
+    def days_to_pay(self) -> int | None:
+        """Return the days from submission to the first payment; 0 where the payer dates it before."""
+        submitted_on, paid_on = self.course.submitted_on, self.course.first_paid_on
+        return None if submitted_on is None or paid_on is None else max(0, (paid_on - submitted_on).days)
 
     def denials_in_a_row(self) -> int | None:
         """Return the payer's denials without another decision between, up to and with this claim."""

@@ -29,6 +29,15 @@ class Emitted:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimCourse:
+    """A claim's way so far. first_status: of its first decision; None while it is undecided."""
+
+    first_status: str | None = None
+    submitted_on: date | None = None
+    first_paid_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PayerDay:
     """How many claims a payer decided on a day, and how many of them it denied."""
 
@@ -123,6 +132,10 @@ class EventTransaction(Protocol):
 
         None if the claim is not decided. Counts to 50.
         """
+        ...
+
+    def claim_course(self, claim_id: UUID) -> ClaimCourse:
+        """Return how a claim has gone; nothing of it is known where there is no such claim."""
         ...
 
     def payer_days(self, *, payer_key: str, since: date) -> Sequence[PayerDay]:

@@ -77,6 +77,7 @@ LOOKUPS: list[tuple[str, TextClause, dict[str, Any]]] = [
         decisions.DENIED_UP_TO,
         {"payer_key": "payer-1", "claim_id": ID, "longest": 50},
     ),
+    ("how a claim has gone", decisions.COURSE, {"claim_id": ID}),
     ("what rules spent", spending.SPENT, {"scope": "rule:1", "since": "2026-01-01"}),
     ("a payer's days", payer_windows.DAYS, {"payer_key": "payer-1", "since": "2026-06-01"}),
     ("a payer's last payment", payer_windows.LAST_PAYMENT, {"payer_key": "payer-1"}),

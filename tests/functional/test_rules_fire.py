@@ -1,7 +1,9 @@
 """The five starter rules, from a payer's bytes to the audit trail and what follows."""
 
+import re
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -230,3 +232,45 @@ def test_a_stored_rule_that_no_longer_loads_alerts_and_does_not_stop_the_others(
     ]
     alerts = of(pipeline, "SELECT rule_id FROM alerts WHERE customer_id = CAST(:c AS uuid)", practice)
     assert {"rule_id": "broken"} in alerts
+
+
+def course_rule(name: str, fact: str, op: str, value: int | str, other: int | str) -> dict[str, object]:
+    """Return a rule that leaves a task where a claim's course is so. other: a value of which it does not fire."""
+    return {
+        "id": name,
+        "version": 1,
+        "name": name,
+        "trigger": "claim.paid",
+        "when": {"fact": fact, "op": op, "value": value},
+        "then": [{"action": "create_task", "params": {"kind": "look", "title": "Look"}}],
+        "mode": "live",
+        "examples": [
+            {"given": {fact: value}, "expect": "fires"},
+            {"given": {fact: other}, "expect": "does_not_fire"},
+        ],
+    }
+
+
+def test_rules_may_ask_how_long_a_claim_took_and_what_was_decided_first(pipeline: "Pipeline") -> None:
+    connection = pipeline.connection()
+    for rule in (
+        course_rule("slow", "claim.days_to_pay", "gte", 30, 29),
+        course_rule("very-slow", "claim.days_to_pay", "gte", 31, 30),
+        course_rule("denied-first", "claim.first_decision", "eq", "denied", "paid"),
+        course_rule("paid-first", "claim.first_decision", "eq", "paid", "denied"),
+    ):
+        pipeline.rule(connection.customer_id, rule)
+    sent = THERAPY_CLAIM.replace(b'"RISKY"', b'"W1"')
+    assert sent != THERAPY_CLAIM
+    pipeline.send(connection, sent, content_type="application/fhir+json")
+    assert pipeline.drained()
+    [claim] = of(pipeline, "SELECT submitted_on FROM claims WHERE customer_id = CAST(:c AS uuid)", connection)
+    denied_on, paid_on = (claim["submitted_on"] + timedelta(days=days) for days in (10, 30))
+    for trace, on, code, paid, adjustment in (
+        ("T1", denied_on, "4", 0, "CAS*CO*197*40~"),
+        ("T2", paid_on, "1", 40, ""),
+    ):
+        body = advice(trace, "W1", code, 40, paid, adjustment)
+        pipeline.send(connection, re.sub(rb"DTM\*405\*\d{8}", b"DTM*405*" + f"{on:%Y%m%d}".encode(), body))
+        assert pipeline.drained()
+    assert fired(pipeline, connection) == {"slow": 1, "denied-first": 1}

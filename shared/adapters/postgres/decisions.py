@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import Connection, text
 
 from shared.domain.commands import Action, Alert, Execution, Hold, Risk
-from shared.ports.record import DeadLetter
+from shared.ports.record import ClaimCourse, DeadLetter
 
 LONGEST_STREAK = 50
 
@@ -36,6 +36,10 @@ NEWEST = text("""
 SELECT status FROM claims
 WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key AND decided_on IS NOT NULL
 ORDER BY decided_on DESC, decided_at DESC, decided_position DESC, id DESC LIMIT :longest
+""")
+
+COURSE = text("""
+SELECT first_status, submitted_on, first_paid_on FROM claims WHERE id = CAST(:claim_id AS uuid)
 """)
 
 CONTRACTED = text("""
@@ -142,6 +146,12 @@ def denials_in_a_row(
     ).scalars()
     found = list(statuses)
     return _leading_denials(found) if found else None
+
+
+def claim_course(connection: Connection, claim_id: UUID) -> ClaimCourse:
+    """Return how a claim has gone."""
+    row = connection.execute(COURSE, {"claim_id": str(claim_id)}).mappings().one_or_none()
+    return ClaimCourse() if row is None else ClaimCourse(**row)
 
 
 def open_denial_streak(connection: Connection, customer_id: UUID, *, payer_key: str) -> int:

@@ -20,7 +20,7 @@ from shared.domain.commands import Action, Alert, Execution, Hold, Risk
 from shared.domain.events import Event, Message, Outgoing, Received, trace_id
 from shared.domain.spending import Controls, Spent
 from shared.ports.ledger import ActionClaim, Appeal, AppealAnswer, Ending, ReleasedAction
-from shared.ports.record import DeadLetter, Emitted, PayerDay
+from shared.ports.record import ClaimCourse, DeadLetter, Emitted, PayerDay
 from shared.runtime.errors import PoisonError, TransientError
 from shared.runtime.spans import step
 
@@ -120,6 +120,10 @@ class PostgresEventTransaction:
         return decisions.denials_in_a_row(
             self._connection, self._customer_id, payer_key=payer_key, claim_id=claim_id
         )
+
+    def claim_course(self, claim_id: UUID) -> ClaimCourse:
+        """Return how a claim has gone."""
+        return decisions.claim_course(self._connection, claim_id)
 
     def payer_days(self, *, payer_key: str, since: date) -> Sequence[PayerDay]:
         """Return what the payer decided on each day from `since` on."""
