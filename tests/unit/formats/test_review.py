@@ -93,6 +93,56 @@ def test_the_lines_of_one_procedure_in_an_answer_add_up() -> None:
     assert (answer.effective_on, answer.expires_on) == (date(2005, 5, 10), date(2005, 5, 10))
 
 
+def test_an_answer_about_a_journey_says_all_of_this() -> None:
+    """Read from the file by hand: HCR*A1 with its number, DTP*AAH of one day, and three services of one procedure."""
+    assert sample("stupidedi__response-to-non-emergency-transportation.edi") == [
+        Authorization(
+            number="2005010796321",
+            payer=Party("ABC PAYER", "1234560010"),
+            patient=Patient("JOE SMITH", "12345689001", date(1958, 3, 22)),
+            procedure="A0428",
+            status="active",
+            effective_on=date(2005, 5, 10),
+            expires_on=date(2005, 5, 10),
+            units_authorized=27,
+            stated_on=date(2005, 5, 2),
+            trace_number="165932",  # BHT03: no TRN
+        )
+    ]
+
+
+def test_an_answer_about_a_visit_says_all_of_this() -> None:
+    """The line's own day (DTP*472) and unit (SV104) count; its HSD states a pattern and no number of visits."""
+    assert sample("stupidedi__response-to-medical-services-reservation.edi") == [
+        Authorization(
+            number="6735172961",
+            payer=Party("ABC PAYER", "1234560010"),
+            patient=Patient("JOE SMITH", "12345689001", date(1958, 3, 22)),
+            procedure="99212",
+            status="active",
+            effective_on=date(2005, 1, 10),
+            expires_on=date(2005, 1, 10),
+            units_authorized=1,
+            stated_on=date(2005, 5, 2),
+            trace_number="5269367",
+        )
+    ]
+
+
+def test_a_request_for_a_referral_says_all_of_this() -> None:
+    assert sample("stupidedi__referral-request-for-review.edi") == [
+        AuthorizationRequest(
+            trace_number="111099",
+            payer=Party("MARYLAND CAPITAL INSURANCE COMPANY", "789312"),
+            provider=Party("JAMES GARDENER", "8189991234"),
+            patient=JOE,
+            kind="SC",
+            requested_on=date(2005, 5, 2),
+            diagnoses=("41090",),
+        )
+    ]
+
+
 HEADER = (
     "ISA*00*          *00*          *ZZ*PAYER          *ZZ*PRACTICE       *261101*1200*^*00501*000000001*0*P*:~"
     "GS*HI*PAYER*PRACTICE*20261101*1200*1*X*005010X217~ST*278*0001*005010X217~BHT*0007*11*B1*20261101*1200~"
