@@ -175,7 +175,7 @@ class InMemorySession:
     def prepare(self, fields: Mapping[str, str], files: Sequence[PortalFile] = ()) -> None:
         """Have the form filled."""
         with self._step("prepare"):
-            self._require(self._flow.required, fields)
+            self._require(self._flow.required, {name for name, value in fields.items() if value})
             self._require(self._flow.required_files, {file.name for file in files})
             self._prepared = dict(fields)
             self._files = {file.name: hashlib.sha256(file.content).hexdigest() for file in files}
@@ -201,7 +201,7 @@ class InMemorySession:
     def read(self, fields: Mapping[str, str]) -> Reading:
         """Return what `InMemoryPortals.readings` holds under the authorization's or claim's number."""
         with self._step("read"):
-            self._require(self._flow.required, fields)
+            self._require(self._flow.required, {name for name, value in fields.items() if value})
             claim = self._flow.id.action == "check_claim_status"
             number = fields["claim_number" if claim else "authorization_number"]
             unknown: Reading = ClaimReading("not_found") if claim else AuthorizationReading("not_found")
@@ -240,8 +240,8 @@ class InMemorySession:
         return all(filed.fields.get(name) == fields.get(name) for name in criteria)
 
     @staticmethod
-    def _require(names: frozenset[str], given: "Mapping[str, str] | set[str]") -> None:
-        missing = sorted(names - set(given))
+    def _require(names: frozenset[str], given: set[str]) -> None:
+        missing = sorted(names - given)
         if missing:
             raise PermanentError("missing_field", ", ".join(missing))
 

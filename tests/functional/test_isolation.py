@@ -186,9 +186,23 @@ def test_nothing_else_holds_rows_or_runs_as_somebody_else(pipeline: "Pipeline") 
     SELECT relname FROM pg_class WHERE relkind IN ('v', 'm', 'f') AND relnamespace = 'public'::regnamespace
         AND NOT (relkind = 'v' AND 'security_invoker=true' = ANY(coalesce(reloptions, '{}')))
     """
-    definers = "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+    definers = """
+    SELECT proname, CAST(prorettype AS regtype)::text AS returns, proconfig,
+        has_function_privilege('upstream_app', oid, 'EXECUTE') AS by_app,
+        has_function_privilege('upstream_scheduler', oid, 'EXECUTE') AS by_scheduler
+    FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace
+    """
     assert pipeline.rows(others) == []
-    assert pipeline.rows(definers) == [{"proname": "customers_with_due_actions"}]
+    # One, that tells the role which opens runs whose actions are due: ids of customers and nothing of theirs.
+    assert pipeline.rows(definers) == [
+        {
+            "proname": "customers_with_due_actions",
+            "returns": "uuid",
+            "proconfig": ["search_path=public, pg_temp"],
+            "by_app": False,
+            "by_scheduler": True,
+        }
+    ]
 
 
 def test_the_application_connects_as_a_role_that_policies_bind(pipeline: "Pipeline") -> None:

@@ -11,7 +11,7 @@ OWN = "customer_id = current_setting('upstream.customer_id')::uuid"
 
 CHANGES = f"""
 CREATE TABLE rule_changes (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     customer_id uuid NOT NULL,
     rule_id text NOT NULL,
     version integer NOT NULL,
