@@ -24,13 +24,11 @@ def import_(
     ] = None,
     connection: Annotated[str, typer.Option(help="The id of the connection whose file it is.")] = "",
     watch: Annotated[
-        Path | None,
+        str,
         typer.Option(
-            exists=True,
-            file_okay=False,
-            help="Instead of one file: take what is left in <folder>/<connection id>/, until Ctrl-C.",
+            help="Instead of one file: take what is left in <folder>/<connection id>/, until Ctrl-C. Or gs://<bucket>."
         ),
-    ] = None,
+    ] = "",
     once: Annotated[
         bool, typer.Option("--once", help="With --watch: take what is there now, and end.")
     ] = False,
@@ -45,7 +43,7 @@ def import_(
     from cli.workspace import opened
     from shared.runtime.errors import UpstreamError
 
-    if watch is not None:
+    if watch:
         from cli.import_watch import watch as keep_watch
 
         with opened(home) as workspace:
