@@ -14,7 +14,9 @@ from shared.portals.chromium import find_chromium
 
 INSTALLED_WITHIN_S: Final = 600
 # Without a font Chromium prints boxes; the package only recommends one.
-DEBIAN: Final = ("chromium", "chromium-headless-shell", "fonts-liberation")
+DEBIAN: Final = ("chromium", "fonts-liberation")
+LIGHTER: Final = "chromium-headless-shell"  # not every release has it, and Chromium does its work as well
+APT: Final = ("apt-get", "-qq", "-y")
 
 
 class ChromiumMissingError(Exception):
@@ -43,8 +45,8 @@ def _ways() -> Sequence[Sequence[Sequence[str]]]:
     """Return the ways to install it, best first, each a series of commands."""
     browsers = (sys.executable, "-m", "playwright", "install", "chromium")
     if os.name == "posix" and os.geteuid() == 0 and shutil.which("apt-get"):
-        apt = ("apt-get", "-qq", "-y")
-        return (((*apt, "update"), (*apt, "install", "--no-install-recommends", *DEBIAN)), (browsers,))
+        install = (*APT, "install", "--no-install-recommends", *DEBIAN)
+        return (((*APT, "update"), install), (browsers,))
     return ((browsers,),)
 
 
@@ -52,21 +54,28 @@ def _failed(commands: Sequence[Sequence[str]]) -> bool:
     """Run the commands until one fails, unless an earlier way has been good."""
     if find_chromium():
         return False
-    environment: Mapping[str, str] = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in commands:
-        try:
-            subprocess.run(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=INSTALLED_WITHIN_S,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError):
-            return True
+    if not all(map(_done, commands)):
+        return True
+    if commands[-1][0] == APT[0]:
+        _done((*APT, "install", "--no-install-recommends", LIGHTER))
     return find_chromium() is None
+
+
+def _done(command: Sequence[str]) -> bool:
+    environment: Mapping[str, str] = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=INSTALLED_WITHIN_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
 
 
 def main() -> None:
