@@ -81,7 +81,7 @@ def _at(size: int, *, events: int, node: Path | None) -> Iterator[Figure]:
     happened = [facts(random) for _ in range(events + BATCH)]
     timings, answers = _play(engines, happened)
     place = {rule.id: nth for nth, rule in enumerate(rules)}
-    answers["ours"] = [sorted(place[rule.id] for rule, _ in found) for found in answers["ours"]]
+    answers["ours"] = [sorted(place[match.rule.id] for match in found) for found in answers["ours"]]
     _check(answers, happened, rules)
     if node is not None and size <= NODE_MOST:
         timings["json-rules-engine"] = _node(node, conditions, happened[:50], answers["ours"])
