@@ -12,6 +12,7 @@ from cli import (
     appeals,
     authorizations,
     connections,
+    customers,
     dead_letters,
     fees,
     fetch,
@@ -25,6 +26,7 @@ from cli import (
     trace,
 )
 from cli.cost import cost
+from cli.dead_letter_purge import purge
 from cli.demo.command import demo
 from cli.migrate import migrate
 from cli.output import Failure, tell
@@ -72,6 +74,8 @@ app.command("cost")(cost)
 app.add_typer(actions.app, name="actions")
 app.add_typer(appeals.app, name="appeals")
 app.add_typer(connections.app, name="connections")
+app.add_typer(customers.app, name="customers")
+dead_letters.app.command("purge")(purge)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(fees.app, name="fees")
 app.add_typer(fetch.app, name="fetch")

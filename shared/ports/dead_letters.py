@@ -142,7 +142,7 @@ class Facts:
 
     taken: its consumer has the event in its inbox. unfinished: what the consumer committed for it is not all published.
     outcome_unknown: an action that the event led to may have happened. held_until: another run is about to publish it.
-    in_flight_since: when it was published again, if that has no outcome yet.
+    in_flight_since: when it was published again, if that has no outcome yet. purged: its body is empty.
     """
 
     taken: bool
@@ -151,6 +151,7 @@ class Facts:
     has_customer: bool
     held_until: datetime | None
     in_flight_since: datetime | None
+    purged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,4 +242,12 @@ class DeadLetterDesk(Protocol):
 
     def discard(self, letter_ids: Sequence[UUID], *, by: str, why: str) -> Sequence[UUID]:
         """Put open letters aside; return which. One that a run is about to publish is left."""
+        ...
+
+    def purgeable(self, before: datetime) -> int:
+        """Return how many letters were discarded, or replayed and taken, before a time, and still have a body."""
+        ...
+
+    def purge(self, before: datetime, *, by: str, why: str) -> int:
+        """Empty some hundreds of these, with what was published instead of them; return how many: 0 once all are."""
         ...

@@ -28,7 +28,7 @@ from shared.runtime.settings import to_environment
 if TYPE_CHECKING:
     from tests.functional.conftest import Pipeline
 
-KEPT = {"customers", "automation_rules"}
+KEPT = {"customers", "automation_rules", "rule_changes"}
 PASSED = ["process_webhook", "apply_rules", "notify"]
 
 

@@ -69,6 +69,7 @@ RUN = Run(uuid4(), by="ada", why="fixed")
         (replace(FREE, outcome_unknown=True), "outcome_unknown", False),
         (replace(FREE, outcome_unknown=True, taken=True, unfinished=True), "outcome_unknown", True),
         (replace(FREE, has_customer=False), "unknown_customer", False),
+        (replace(FREE, purged=True), "purged", False),
         (replace(FREE, held_until=NOW), "held", False),
         (replace(FREE, in_flight_since=NOW), "in_flight", False),
         (None, "gone", False),

@@ -95,7 +95,7 @@ SELECT d.id, {TAKEN} AS taken, {UNFINISHED} AS unfinished, {OUTCOME_UNKNOWN} AS 
         AND r.lease_expires_at > clock_timestamp()) AS held_until,
     (SELECT max(r.published_at) FROM dead_letter_replays r WHERE r.dead_letter_id = d.id AND r.outcome = 'published'
         AND r.published_at > clock_timestamp() - make_interval(secs => CAST(:in_flight_s AS integer))
-    ) AS in_flight_since
+    ) AS in_flight_since, d.purged_at IS NOT NULL AS purged
 FROM asked a JOIN dead_letters d ON d.id = a.letter_id
 """)  # noqa: S608 - made of constants
 
@@ -112,7 +112,7 @@ CLAIM = text(f"""
         CAST(:edited AS bytea), clock_timestamp() + make_interval(secs => CAST(:lease_s AS integer))
     FROM asked a JOIN dead_letters d ON d.id = a.letter_id
     WHERE d.state = a.state AND d.last_replay IS NOT DISTINCT FROM a.last_replay
-        AND ({UNFINISHED} OR NOT {TAKEN}) AND NOT {OUTCOME_UNKNOWN}
+        AND ({UNFINISHED} OR NOT {TAKEN}) AND NOT {OUTCOME_UNKNOWN} AND d.purged_at IS NULL
     ON CONFLICT (dead_letter_id) WHERE outcome = 'claimed' DO NOTHING
     RETURNING id, dead_letter_id, customer_id, edited_body
 )
@@ -159,6 +159,26 @@ WHERE d.id = ANY(CAST(:ids AS uuid[])) AND d.state = 'open' AND NOT EXISTS (
     SELECT FROM dead_letter_replays r
     WHERE r.dead_letter_id = d.id AND r.outcome = 'claimed' AND r.lease_expires_at > clock_timestamp())
 RETURNING d.id
+""")
+
+# A letter whose replay has no outcome yet may still be wanted.
+PURGEABLE: Final = """
+d.purged_at IS NULL AND d.state IN ('discarded', 'replayed')
+    AND greatest(d.last_at, coalesce(d.discarded_at, d.last_at)) < CAST(:before AS timestamptz)
+    AND NOT EXISTS (SELECT FROM dead_letter_replays r WHERE r.dead_letter_id = d.id
+        AND (r.claimed_at >= CAST(:before AS timestamptz) OR r.outcome IN ('claimed', 'published', 'interrupted')))
+"""
+COUNT_PURGEABLE = text(f"SELECT count(*) FROM dead_letters d WHERE {PURGEABLE}")  # noqa: S608 - a constant
+LOCK_PURGEABLE = text(f"""
+SELECT d.id FROM dead_letters d WHERE {PURGEABLE} ORDER BY d.id LIMIT 500 FOR UPDATE
+""")  # noqa: S608 - a constant
+PURGE = text("""
+WITH emptied AS (
+    UPDATE dead_letter_replays SET edited_body = NULL
+    WHERE dead_letter_id = ANY(CAST(:ids AS uuid[])) AND edited_body IS NOT NULL
+)
+UPDATE dead_letters SET body = '', purged_at = now(), purged_by = :by, purged_why = :why
+WHERE id = ANY(CAST(:ids AS uuid[]))
 """)
 
 
@@ -272,6 +292,23 @@ class PostgresDeadLetterDesk:
         with database_errors(), self._engine.begin() as connection:
             connection.execute(LOCK, {"ids": ids})
             return list(connection.execute(DISCARD, {"ids": ids, "by": by, "why": why}).scalars())
+
+    def purgeable(self, before: datetime) -> int:
+        """Return how many letters were dealt with before a time, and still have a body."""
+        self.settle()
+        with database_errors(), self._engine.begin() as connection:
+            found: int = connection.execute(COUNT_PURGEABLE, {"before": before.isoformat()}).scalar_one()
+        return found
+
+    def purge(self, before: datetime, *, by: str, why: str) -> int:
+        """Empty some hundreds of these; return how many."""
+        self.settle()
+        with database_errors(), self._engine.begin() as connection:
+            ids = [
+                str(one)
+                for one in connection.execute(LOCK_PURGEABLE, {"before": before.isoformat()}).scalars()
+            ]
+            return connection.execute(PURGE, {"ids": ids, "by": by, "why": why}).rowcount if ids else 0
 
 
 def _parameters(wanted: Wanted) -> dict[str, Any]:

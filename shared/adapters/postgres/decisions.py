@@ -116,6 +116,7 @@ ON CONFLICT (id) DO UPDATE SET
     trace_id = CASE WHEN {SENT_AGAIN} THEN EXCLUDED.trace_id ELSE d.trace_id END,
     attributes = CASE WHEN {SENT_AGAIN} THEN EXCLUDED.attributes ELSE d.attributes END,
     body = CASE WHEN {SENT_AGAIN} THEN EXCLUDED.body ELSE d.body END,
+    purged_at = CASE WHEN {SENT_AGAIN} THEN NULL ELSE d.purged_at END,
     last_replay = EXCLUDED.last_replay
 WHERE d.last_replay IS NOT DISTINCT FROM EXCLUDED.last_replay OR {SENT_AGAIN}
 """)  # noqa: S608 - the condition is a constant

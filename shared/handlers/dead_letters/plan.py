@@ -13,7 +13,15 @@ from shared.runtime.errors import PoisonError
 PAGE: Final = 500
 
 Refusal = Literal[
-    "not_an_event", "no_route", "unknown_customer", "outcome_unknown", "held", "in_flight", "settled", "gone"
+    "not_an_event",
+    "no_route",
+    "unknown_customer",
+    "outcome_unknown",
+    "held",
+    "in_flight",
+    "settled",
+    "purged",
+    "gone",
 ]
 REFUSALS: Final[Mapping[Refusal, str]] = {
     "not_an_event": "not one of our events: no consumer could read it",
@@ -23,6 +31,7 @@ REFUSALS: Final[Mapping[Refusal, str]] = {
     "held": "another run is about to publish it",
     "in_flight": "it was published again within the hour and has no outcome yet",
     "settled": "its consumer has taken the event since; to act on it again takes a replay id",
+    "purged": "it was purged: there is nothing left to publish",
     "gone": "it changed while the run was under way",
 }
 
@@ -86,8 +95,8 @@ def decide(letter: Letter, asked: Asked | None, facts: Facts | None, topic: Topi
 def _refusal(facts: Facts, topic: Topic | None) -> Refusal | None:
     if topic is None:
         return "no_route"
-    if not facts.has_customer:
-        return "unknown_customer"
+    if facts.purged or not facts.has_customer:
+        return "purged" if facts.purged else "unknown_customer"
     if facts.outcome_unknown:
         return "outcome_unknown"
     if facts.held_until is not None:

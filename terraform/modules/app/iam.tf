@@ -311,6 +311,25 @@ resource "google_project_iam_member" "operator" {
   depends_on = [google_project_iam_custom_role.job_operator]
 }
 
+# A purge removes a customer's payloads, unread. Evidence has a retention that lets nobody delete.
+resource "google_project_iam_custom_role" "payload_purger" {
+  project     = var.project_id
+  role_id     = "upstreamPayloadPurger"
+  title       = "Upstream: removes payloads"
+  description = "Lists and deletes what payers sent; reads none of it."
+  permissions = ["storage.objects.delete", "storage.objects.list"]
+}
+
+resource "google_storage_bucket_iam_member" "operator" {
+  for_each = var.operators
+
+  bucket = google_storage_bucket.payloads.name
+  role   = "projects/${var.project_id}/roles/upstreamPayloadPurger"
+  member = "user:${each.value}"
+
+  depends_on = [google_project_iam_custom_role.payload_purger]
+}
+
 # A replay publishes to the topic that the letter came from.
 resource "google_pubsub_topic_iam_member" "operator" {
   for_each = merge([for email in var.operators : {

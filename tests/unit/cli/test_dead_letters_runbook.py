@@ -14,7 +14,7 @@ RUNBOOK = (Path(__file__).parents[3] / "docs" / "runbook.md").read_text(encoding
 BLOCKS = re.findall(r"^```\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
 LINES = [line for block in BLOCKS for line in block.splitlines()] + re.findall(r"`(upstream [^`]+)`", RUNBOOK)
 COMMANDS = sorted({line for line in LINES if line.startswith("upstream ")})
-GROUPS = {"actions", "appeals", "connections", "dead-letters", "portals", "rules"}
+GROUPS = {"actions", "appeals", "connections", "customers", "dead-letters", "portals", "rules"}
 
 
 def test_the_runbook_names_commands() -> None:
