@@ -27,7 +27,7 @@ help: ## print this help
 
 ##### Run it
 
-.PHONY: run serve send bench
+.PHONY: run serve send bench loadtest
 run: $(VENV)/local.stamp ## the whole pipeline here, with a story told through it
 	$(BIN)/upstream demo $(ARGS)
 
@@ -37,8 +37,11 @@ serve: $(VENV)/local.stamp ## the whole pipeline on one port, until Ctrl-C
 send: $(VENV)/local.stamp ## sign a file and post it to a running `make serve`: FILE=samples/x12-835/….edi
 	$(BIN)/upstream send $(FILE) $(ARGS)
 
-bench: $(VENV)/dev.stamp ## measure throughput and latency
+bench: $(VENV)/dev.stamp ## measure throughput and latency: ARGS=ingress; without, says what there is
 	$(BIN)/python -m benchmarks $(ARGS)
+
+loadtest: $(VENV)/dev.stamp ## which rate of deliveries holds with p99 below 250 ms, and where latency turns: ARGS=--quick
+	$(BIN)/python -m benchmarks.loadtest $(ARGS)
 
 ##### Check it
 
@@ -74,7 +77,7 @@ soak: $(VENV)/dev.stamp ## 5,000 deliveries through kills and outages, against a
 drill: $(VENV)/dev.stamp ## lose the database, recover it to a point in time, replay, and count what is missing
 	$(BIN)/python -m local.drill $(ARGS)
 
-e2e: $(VENV)/dev.stamp ## smoke tests against a deployed environment
+e2e: $(VENV)/dev.stamp ## the smoke test of a deployed environment: UPSTREAM_ENVIRONMENT=dev
 	$(BIN)/pytest -m e2e $(ARGS)
 
 # An offline stand-in for the provider, where the registry is out of reach: make terraform-check TFCHECK=path

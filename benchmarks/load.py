@@ -58,7 +58,7 @@ class _Caller(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         head, found, rest = self._buffer.partition(b"\r\n\r\n")
-        if not found or len(rest) < _length(head):
+        if not found or len(rest) < reply_length(head):
             return
         self._buffer = b""
         self._measured.latencies_s.append(time.perf_counter() - self._sent_at)
@@ -70,7 +70,8 @@ class _Caller(asyncio.Protocol):
         self._done.set()
 
 
-def _length(head: bytes) -> int:
+def reply_length(head: bytes) -> int:
+    """Return how many bytes a reply has below its head."""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
@@ -121,7 +122,7 @@ async def _answer_due(
         at, wanted = item
         writer.write(wanted)
         head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(_length(head))
+        await reader.readexactly(reply_length(head))
         measured.latencies_s.append(time.perf_counter() - at)
         status = int(head[9:12])
         measured.statuses[status] = measured.statuses.get(status, 0) + 1
