@@ -16,6 +16,7 @@ from local.postgres import LocalPostgres
 ARCHIVE_TIMEOUT_S: Final = (
     60  # a segment that is not full is archived after this long: what could be lost with the disk
 )
+START_TIMEOUT_S: Final = 120.0
 PROMOTION_TIMEOUT_S: Final = 60.0
 
 
@@ -39,7 +40,7 @@ class ArchivedPostgres(LocalPostgres):
         )
         self._run(f"ALTER SYSTEM SET archive_timeout = {ARCHIVE_TIMEOUT_S}")
         self.stop()
-        self.start()
+        self._start_patiently()
 
     def hurry(self) -> None:
         """Commit without waiting for the disk: for a run that nothing happens to."""
@@ -85,12 +86,26 @@ class ArchivedPostgres(LocalPostgres):
         for path in (self._folder, *self._folder.rglob("*")):
             self._own(path)
         self._folder.chmod(0o700)
-        self.start()
+        self._start_patiently()
         ends_at = time.monotonic() + PROMOTION_TIMEOUT_S
         while self._run("SELECT pg_is_in_recovery()"):
             if time.monotonic() > ends_at:
                 raise TimeoutError("the server is still recovering")
             time.sleep(0.05)
+
+    def _start_patiently(self) -> None:
+        """Return once the server answers: on a busy disk recovery outlasts the ten seconds that one start waits."""
+        ends_at = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                self.start()
+                self._run("SELECT 1")
+            except (subprocess.SubprocessError, pg8000.dbapi.Error, OSError):
+                if time.monotonic() > ends_at:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
 
     def _run(self, statement: str) -> object:
         connection = pg8000.dbapi.connect(
