@@ -27,6 +27,9 @@ def smoke(
         typer.Argument(metavar="[URL]", help="Where it takes deliveries; of the pipeline that runs here."),
     ] = "",
     timeout: Annotated[float, typer.Option(min=1, max=3600, help="Seconds for all of it.")] = 60,
+    times: Annotated[
+        int, typer.Option(min=1, max=60, help="So many events, one after another: for a canary release.")
+    ] = 1,
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
 ) -> None:
@@ -44,13 +47,7 @@ def smoke(
         from shared.adapters.postgres.canary import PostgresCanaryDesk
         from shared.adapters.postgres.history import PostgresHistory
 
-        sending = Sending(
-            url=url or _running(workspace),
-            secret=_secret(workspace, canary()),
-            delivery_id=uuid4().hex,
-            trace_parent=f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
-            timeout_s=timeout,
-        )
+        reached, secret = url or _running(workspace), _secret(workspace, canary())
         means = Means(
             desk=PostgresCanaryDesk(engine),
             history=PostgresHistory(engine),
@@ -59,8 +56,18 @@ def smoke(
             monotonic_s=time.monotonic,
             sleep=time.sleep,
         )
-        came_of_it = carry_out(sending, canary(), means=means)
-    _show(came_of_it, sending.url, as_json=as_json)
+        ran, came_of_it = 0, None
+        while came_of_it is None or (came_of_it.ok and ran < times):
+            ran += 1
+            sending = Sending(
+                url=reached,
+                secret=secret,
+                delivery_id=uuid4().hex,
+                trace_parent=f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01",
+                timeout_s=timeout,
+            )
+            came_of_it = carry_out(sending, canary(), means=means)
+    _show(came_of_it, reached, ran, as_json=as_json)
     if not came_of_it.ok:
         raise typer.Exit(1)
 
@@ -116,9 +123,10 @@ def _post(
         raise UnreachableError(str(exc)) from exc
 
 
-def _show(came_of_it: "Smoke", url: str, *, as_json: bool) -> None:
+def _show(came_of_it: "Smoke", url: str, events: int, *, as_json: bool) -> None:
+    """Print the last test. events: how many were sent, the last one included."""
     if as_json:
-        show_json({"ok": came_of_it.ok, "url": url, **asdict(came_of_it)})
+        show_json({"ok": came_of_it.ok, "url": url, "events": events, **asdict(came_of_it)})
     else:
         show_table(
             ["step", "", ">ms", "code"],

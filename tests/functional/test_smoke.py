@@ -120,6 +120,17 @@ def test_an_event_goes_through_every_function_and_leaves_nothing(pipeline: "Pipe
     )
 
 
+def test_many_one_after_another_leave_nothing_either(pipeline: "Pipeline", home: Path) -> None:
+    told = command(home, pipeline.url, "--times", "3")
+    assert (told["ok"], told["events"]) == (True, 3)
+    assert left(pipeline) == {}
+
+
+def test_of_many_the_first_that_fails_is_the_last(home: Path) -> None:
+    told = command(home, "http://127.0.0.1:9", "--times", "3", code=1)
+    assert (told["ok"], told["events"]) == (False, 1)
+
+
 def test_without_a_url_it_is_the_pipeline_that_runs_here(home: Path) -> None:
     ran = CliRunner().invoke(app, ["smoke", "--home", str(home)])
     assert ran.exit_code == 0, ran.stderr
