@@ -93,7 +93,8 @@ class Emulated:
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
     home = tmp_path_factory.mktemp("emulated")
     settings = Settings(home=home, project_id=f"test-{uuid4().hex[:12]}")
-    runtime = EmulatedRuntime(settings, hosts=1, retry_scale=0.1, log_file=home / "functions.log")
+    # Five attempts take 45 s so: a server that recovers beside another test's browsers is back before they are used up.
+    runtime = EmulatedRuntime(settings, hosts=1, retry_scale=0.3, log_file=home / "functions.log")
     try:
         threaded = ThreadedRuntime(runtime).__enter__()
     except EmulatorsMissingError as exc:
