@@ -207,9 +207,8 @@ class Store:
         """Return what is held under a number, or under the reference of a request to renew it."""
         rows = self._run(
             "SELECT status, new_number, effective_on, expires_on, units, reason FROM authorizations"
-            " WHERE portal = ?1 AND number IN (?2, (SELECT subject FROM submissions WHERE portal = ?1"
-            " AND reference = ?2))",
-            (portal, number),
+            " WHERE portal = ? AND number IN (?, (SELECT subject FROM submissions WHERE portal = ? AND reference = ?))",
+            (portal, number, portal, number),
         )
         return AuthorizationFile(*rows[0]) if rows else None
 
