@@ -1,11 +1,12 @@
 """What a transaction set does not outlive it, whoever gets its connection next (docs/adr/0012). On real PostgreSQL."""
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle, islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import pytest
@@ -106,3 +107,13 @@ def test_a_killed_backend_is_replaced_and_its_successor_knows_no_customer(
     assert one_transaction(engine, customers[1], "commits")[0] == [str(customers[1])]
     with pytest.raises(DBAPIError), engine.begin() as connection:
         seen(connection)
+
+
+def test_a_connection_to_a_server_that_is_gone_leaves_nothing_to_the_collector(pipeline: "Pipeline") -> None:
+    engine = build_engine(pipeline.app.settings, user="upstream_app", database="upstream")
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        stream = driver._sock
+        driver._usock.shutdown(socket.SHUT_RDWR)
+    engine.dispose()
+    assert stream.closed
