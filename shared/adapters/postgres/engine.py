@@ -86,7 +86,7 @@ def _creator(
     if settings.database.startswith("/"):
         address = {"unix_sock": str(Path(settings.database) / f".s.PGSQL.{settings.database_port}")}
     return partial(
-        pg8000.dbapi.connect,
+        _Connection,
         user=user,
         database=database,
         timeout=SOCKET_TIMEOUT_S,
@@ -96,14 +96,28 @@ def _creator(
     )
 
 
+class _Connection(pg8000.dbapi.Connection):
+    """One that closes itself as the pool does: where the server refuses it while it begins, nobody else will."""
+
+    def close(self) -> None:
+        """Say goodbye, and let go of the stream."""
+        with _letting_go(self._sock):
+            super().close()
+
+
 def _close(connection: Any) -> None:  # noqa: ANN401 - pg8000 types none of this
+    with _letting_go(connection._sock):  # noqa: SLF001 - it has no name for it
+        connection.close()
+
+
+@contextmanager
+def _letting_go(stream: Any) -> Iterator[None]:  # noqa: ANN401 - ditto
     """Close the stream too: pg8000 leaves it to the collector, with a goodbye in it that a dead server cannot take.
 
     From Python 3.13 on the collector says so on standard error, in the middle of the log.
     """
-    stream = connection._sock  # noqa: SLF001 - it has no name for it
     try:
-        connection.close()
+        yield
     finally:
         if stream is not None:
             with suppress(OSError, ValueError):
