@@ -96,7 +96,7 @@ def _creator(
     )
 
 
-class _Connection(pg8000.dbapi.Connection):
+class _Connection(pg8000.dbapi.Connection):  # type: ignore[misc]  # untyped
     """One that closes itself as the pool does: where the server refuses it while it begins, nobody else will."""
 
     def close(self) -> None:
