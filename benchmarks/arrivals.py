@@ -66,7 +66,7 @@ async def send(port: int, requests: Sequence[bytes], due_s: Sequence[float], *, 
         await asyncio.open_connection("127.0.0.1", port) for _ in range(min(CONNECTIONS, len(requests)))
     ]
     started = time.perf_counter()
-    callers = [asyncio.create_task(_call(*pair, waiting, step, started)) for pair in opened]
+    callers = [asyncio.create_task(_call(port, *pair, waiting, step, started)) for pair in opened]
     try:
         for at_s, request in zip(due_s, requests, strict=True):
             if (wait := started + at_s - time.perf_counter()) > 0:
@@ -78,8 +78,6 @@ async def send(port: int, requests: Sequence[bytes], due_s: Sequence[float], *, 
         for caller in callers:
             caller.cancel()
         await asyncio.gather(*callers, return_exceptions=True)
-        for _, writer in opened:
-            writer.close()
     return step
 
 
@@ -97,23 +95,41 @@ async def _answered(
 
 
 async def _call(
+    port: int,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     waiting: "asyncio.Queue[tuple[float, bytes]]",
     step: Step,
     started: float,
 ) -> None:
-    while True:
-        at_s, request = await waiting.get()
-        sent = time.perf_counter()
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(reply_length(head))
-        answered = time.perf_counter()
-        step.due_s.append(at_s)
-        step.latencies_s.append(answered - started - at_s)
-        step.service_s.append(answered - sent)
-        step.elapsed_s = answered - started
-        status = int(head[9:12])
-        step.statuses[status] = step.statuses.get(status, 0) + 1
-        waiting.task_done()
+    try:
+        while True:
+            at_s, request = await waiting.get()
+            if reader.at_eof():  # it was idle for longer than the server keeps one
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            await _answer(reader, writer, request, at_s, step, started)
+            waiting.task_done()
+    finally:
+        writer.close()
+
+
+async def _answer(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    request: bytes,
+    at_s: float,
+    step: Step,
+    started: float,
+) -> None:
+    sent = time.perf_counter()
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(reply_length(head))
+    answered = time.perf_counter()
+    step.due_s.append(at_s)
+    step.latencies_s.append(answered - started - at_s)
+    step.service_s.append(answered - sent)
+    step.elapsed_s = answered - started
+    status = int(head[9:12])
+    step.statuses[status] = step.statuses.get(status, 0) + 1
