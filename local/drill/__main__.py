@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from local.drill.play import Outcome, drill
 from local.soak.deliveries import mix
 from local.soak.state import differences
@@ -19,6 +21,8 @@ RPO_S: Final = 15 * 60
 def main() -> int:
     """Return the exit code."""
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+    # The handlers run in this process: a line of theirs for each event would bury the figures.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     parser = argparse.ArgumentParser(prog="python -m local.drill", description=__doc__)
     parser.add_argument(
         "-n", type=int, default=600, help="deliveries, a hundred or more (default: %(default)s)"
