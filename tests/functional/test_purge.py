@@ -39,8 +39,9 @@ ROOT = Path(__file__).parents[2]
 SAMPLES = sorted(path for folder in ("x12-835", "fhir-claim", "fhir-eob", "x12-malformed")
                  for path in (ROOT / "samples" / folder).iterdir())  # fmt: skip
 SAMPLES_THAT_FAIL = [path for path in SAMPLES if path.parent.name == "x12-malformed"]
-OURS, THEIRS = "QUILLFEATHER", "MARROWBONE"  # patients whom no sample has
-MEMBERS = {OURS: "QF7788990ZZ", THEIRS: "MB7788990ZZ"}
+# Patients whom neither a sample nor another test's row has: whole tables are searched for them.
+OURS, THEIRS = (f"{name}{uuid4().hex[:8].upper()}" for name in ("QUILL", "MARROW"))
+MEMBERS = {OURS: f"QF{uuid4().hex[:8].upper()}", THEIRS: f"MB{uuid4().hex[:8].upper()}"}
 ADVICE = (
     "ISA*00*          *00*          *ZZ*PAYER          *ZZ*PRACTICE       *261101*1200*^*00501*000000001*0*P*:~"
     "GS*HP*PAYER*PRACTICE*20261101*1200*1*X*005010X221A1~ST*835*0001~BPR*I*0*H*NON************20261101~"
