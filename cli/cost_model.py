@@ -77,7 +77,7 @@ class Deployment:
     armor_rules: int = 14
     alert_conditions: int = 30
     keys: int = 5
-    secrets_fixed: int = 2
+    secrets_fixed: int = 3
 
 
 PRODUCTION: Final = Deployment()

@@ -285,6 +285,7 @@ def test_the_cost_estimate_is_of_what_is_deployed(prod: "Plan") -> None:
     assert (settings["availability_type"] == "REGIONAL") == PRODUCTION.highly_available
     assert (len(prod.of("google_sql_database_instance")) == 2) == PRODUCTION.standby
     assert len(prod.of("google_kms_crypto_key")) == PRODUCTION.keys
+    assert len(prod.of("google_secret_manager_secret")) == PRODUCTION.secrets_fixed
     (policy,) = prod.of("google_compute_security_policy")
     assert len(policy.values["rule"]) == PRODUCTION.armor_rules
     alerts = prod.of("google_monitoring_alert_policy")
