@@ -21,7 +21,13 @@ from shared.ports.publisher import Publisher
 from shared.ports.record import Emitted
 from shared.runtime.dead_letters import to_dead_letter
 from shared.runtime.envelope import as_asked, attempt_of, from_headers
-from shared.runtime.errors import AmbiguousOutcomeError, PermanentError, PoisonError, UpstreamError
+from shared.runtime.errors import (
+    AmbiguousOutcomeError,
+    PermanentError,
+    PoisonError,
+    TransientError,
+    UpstreamError,
+)
 from shared.runtime.http import Check, CheckName, bounded_body, headers_of, health, problem
 from shared.runtime.outcomes import code_of, consequence
 from shared.runtime.settings import PUBLISH_TIMEOUT_S
@@ -102,7 +108,7 @@ async def _delivered(
     started = time.perf_counter()
     body = b""
     try:
-        body = await bounded_body(request, limit=MAX_PUSH_BYTES)
+        body = await _whole_body(request)
         emitted = await handle(body, headers, span)
         if __debug__:
             reach("consumer.after_commit", consumer)
@@ -114,6 +120,18 @@ async def _delivered(
         return await _fail(exc, body, headers, consumer=consumer, desk=desk, keep=keep, started=started)
     _report("event.processed", "info", started, count=len(emitted.ids))
     return ACK
+
+
+async def _whole_body(request: Request) -> bytes:
+    """Return the message's data.
+
+    Raises:
+        TransientError: it did not come whole. A dead letter made of what came would stand in the way of the real one.
+    """
+    try:
+        return await bounded_body(request, limit=MAX_PUSH_BYTES)
+    except PoisonError as exc:
+        raise TransientError("unavailable", f"the push: {exc.detail}") from exc
 
 
 def _below(span: Span, received: Received) -> Received:
