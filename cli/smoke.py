@@ -134,4 +134,5 @@ def _show(came_of_it: "Smoke", url: str, events: int, *, as_json: bool) -> None:
         )
     last = came_of_it.steps[-1]
     if not last.ok:
-        tell(f"{last.step}: {last.detail or last.code} ({last.code}); event {came_of_it.event_id}")
+        event = f"; event {came_of_it.event_id}" if came_of_it.event_id else ""
+        tell(f"{last.step}: {last.detail or last.code} ({last.code}){event}")

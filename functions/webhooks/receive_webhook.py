@@ -121,6 +121,7 @@ def _accepted(accepted: Accepted, delivery: RawDelivery, ingress: Ingress, start
         "webhook.accepted",
         function="receive_webhook",
         **_ids(accepted),
+        delivery_key=str(accepted.delivery_key),
         trace_id=trace_id(delivery.trace_parent),
         status=status,
         attempt=1,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -84,7 +85,7 @@ class Pipeline:
         """Make a delivery durable, as ingress does, which needs no database; return its event's id."""
         connection = self.senders[delivery.practice, delivery.provider]
         event = Event(
-            id=event_id(connection.id, delivery.delivery_id),
+            id=event_id(connection.id, delivery.delivery_id, sha256(delivery.body).hexdigest()),
             type="webhook.received",
             source=f"/connections/{connection.id}",
             subject=f"connections/{connection.id}",

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from itertools import count
 from threading import Lock
 from typing import Literal
@@ -94,7 +95,7 @@ class InMemoryPayloadStore:
 
     def put(self, customer_id: UUID, event_id: UUID, body: bytes) -> str:
         """Return the reference, once the body is kept."""
-        reference = f"memory:{customer_id}/{event_id}"
+        reference = f"memory:{customer_id}/{event_id}/{sha256(body).hexdigest()}"
         self.kept[reference] = body
         return reference
 

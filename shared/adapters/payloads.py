@@ -1,11 +1,13 @@
 """`PayloadStore` where evidence is kept: a local folder, or Cloud Storage with its keys and retention."""
 
+from hashlib import sha256
+from typing import Final
 from uuid import UUID
 
 from shared.ports.evidence import EvidenceStore, Piece
 from shared.runtime.errors import PermanentError, PoisonError
 
-BODY = Piece("payload", "body", "application/octet-stream")  # payers' own labels are with the event
+CONTENT_TYPE: Final = "application/octet-stream"  # payers' own labels are with the event
 
 
 class StoredPayloads:
@@ -16,8 +18,9 @@ class StoredPayloads:
         self._store = store
 
     def put(self, customer_id: UUID, event_id: UUID, body: bytes) -> str:
-        """Return the reference, once the body is durable."""
-        return self._store.put(customer_id, event_id, 0, BODY, body)
+        """Return the reference, once the body is durable. Named by its digest: no other body is ever in its place."""
+        piece = Piece("payload", sha256(body).hexdigest(), CONTENT_TYPE)
+        return self._store.put(customer_id, event_id, 0, piece, body)
 
     def get(self, reference: str) -> bytes:
         """Return what is kept there."""

@@ -17,9 +17,17 @@ def derive(parent: UUID, *parts: object) -> UUID:
     return uuid5(parent, "\x1f".join(str(part) for part in parts))
 
 
-def event_id(connection_id: UUID, delivery_id: str) -> UUID:
-    """Return the id of the event that a payer's delivery becomes: the same for every retry of it."""
+def delivery_key(connection_id: UUID, delivery_id: str) -> UUID:
+    """Return what a sender's delivery id is claimed under."""
     return uuid5(connection_id, delivery_id)
+
+
+def event_id(connection_id: UUID, delivery_id: str, payload_sha256: str) -> UUID:
+    """Return the id of the event that a delivery becomes: the same for every retry, another for another body.
+
+    So a delivery id that comes again after its key has expired, with something new, is no repeat (docs/adr/0027).
+    """
+    return derive(delivery_key(connection_id, delivery_id), payload_sha256)
 
 
 def claim_id(customer_id: UUID, claim_number: str) -> UUID:

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.domain.events import Event, Outgoing
-from shared.domain.ids import event_id
+from shared.domain.ids import delivery_key, event_id
 from shared.handlers.claim_check import checked_in
 from shared.ports.clock import Clock
 from shared.ports.connections import Connection
@@ -57,6 +57,7 @@ class Accepted:
     """The delivery is durable. claim: to be settled once the reply is out; None if it was accepted before."""
 
     event_id: UUID
+    delivery_key: UUID
     connection: Connection
     answer: Mapping[str, str]
     allowance: Allowance
@@ -110,13 +111,14 @@ async def accept_webhook(delivery: RawDelivery, *, ingress: Ingress) -> Accepted
     )
     if not allowance.allowed:
         raise RateLimitedError(allowance)
-    event = _event(delivery, connection, delivery_id, ingress.clock())
+    digest, key = sha256(delivery.body).hexdigest(), delivery_key(connection.id, delivery_id)
+    event = _event(delivery, connection, delivery_id, digest, ingress.clock())
     if __debug__:
         reach("ingress.before_claim")
     with step("claim_key"):
-        claim = await _claim(event, ingress)
+        claim = await _claim(key, digest, event.time, ingress)
     if isinstance(claim, Settled):
-        return Accepted(event.id, connection, claim.outcome, allowance, None)
+        return Accepted(event.id, key, connection, claim.outcome, allowance, None)
     if __debug__:
         reach("ingress.after_claim")
     carried = await checked_in(event, ingress.payloads)
@@ -126,7 +128,7 @@ async def accept_webhook(delivery: RawDelivery, *, ingress: Ingress) -> Accepted
         )
     if __debug__:
         reach("ingress.after_publish")
-    return Accepted(event.id, connection, _answer(event), allowance, claim)
+    return Accepted(event.id, key, connection, _answer(event), allowance, claim)
 
 
 async def settle_accepted(accepted: Accepted, *, ingress: Ingress) -> None:
@@ -177,10 +179,12 @@ async def _find(asked: UUID, provider: str, ingress: Ingress) -> Connection | No
     return connection
 
 
-def _event(delivery: RawDelivery, connection: Connection, delivery_id: str, now: datetime) -> Event:
+def _event(
+    delivery: RawDelivery, connection: Connection, delivery_id: str, digest: str, now: datetime
+) -> Event:
     sender = str(connection.id)
     return Event(
-        id=event_id(connection.id, delivery_id),
+        id=event_id(connection.id, delivery_id, digest),
         type="webhook.received",
         source=f"/connections/{sender}",
         subject=f"connections/{sender}",
@@ -198,13 +202,13 @@ def _event(delivery: RawDelivery, connection: Connection, delivery_id: str, now:
     )
 
 
-async def _claim(event: Event, ingress: Ingress) -> Claim | Settled:
+async def _claim(key: UUID, digest: str, now: datetime, ingress: Ingress) -> Claim | Settled:
     """Claim the delivery's key. A key that is claimed but not settled is ours at once: its reply never got out."""
     return await ingress.keys.claim(
-        f"{CONSUMER}:{event.id}",
-        payload_sha256=sha256(event.data).hexdigest(),
+        f"{CONSUMER}:{key}",
+        payload_sha256=digest,
         lease_s=0,
-        expires_at=event.time + timedelta(seconds=KEY_TTL_S),
+        expires_at=now + timedelta(seconds=KEY_TTL_S),
     )
 
 

@@ -1,13 +1,14 @@
 """What senders only named is fetched from their servers, and goes into the pipeline as a delivery of theirs.
 
-The delivery's id follows from what was named. So whatever is fetched twice, or fetched and lost on the way, takes
-effect once; only then is it noted as fetched.
+The delivery's id follows from what was named, and the event's from what came, too. So whatever is fetched twice, or
+fetched and lost on the way, takes effect once; if it changed in between, both count. Only then is it noted as fetched.
 """
 
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
@@ -113,14 +114,15 @@ async def _failed(fetch: Fetch, code: str, fetching: Fetching, *, later: bool) -
 
 def _delivery(fetch: Fetch, connection: Connection, found: Fetched, fetching: Fetching) -> Event:
     delivery_id = f"fetch:{fetch.id}"
+    body = enveloped(found.body) if fetch.kind == STEDI else found.body
     return Event(
-        id=event_id(connection.id, delivery_id),
+        id=event_id(connection.id, delivery_id, sha256(body).hexdigest()),
         type="webhook.received",
         source=f"/connections/{connection.id}",
         subject=f"connections/{connection.id}",
         time=fetching.clock(),
         customer_id=connection.customer_id,
-        data=enveloped(found.body) if fetch.kind == STEDI else found.body,
+        data=body,
         content_type=found.content_type,
         trace_parent=f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01",
         extensions={

@@ -77,9 +77,10 @@ async def _import(found: TransactionSet, event: Event, importer: Importer) -> Im
 
 
 def _event(found: TransactionSet, connection: Connection, trace_parent: str, clock: Clock) -> Event:
-    delivery_id = f"import:{sha256(found.body).hexdigest()}"
+    digest = sha256(found.body).hexdigest()
+    delivery_id = f"import:{digest}"
     return Event(
-        id=event_id(connection.id, delivery_id),
+        id=event_id(connection.id, delivery_id, digest),
         type="webhook.received",
         source=f"/connections/{connection.id}",
         subject=f"connections/{connection.id}",

@@ -26,7 +26,7 @@ class EvidenceStore(Protocol):
     """Write once, read by address. Blocks."""
 
     def put(self, customer_id: UUID, action_id: UUID, attempt: int, piece: Piece, content: bytes) -> str:
-        """Return the piece's address. Putting it again under the same attempt and name keeps the newer one.
+        """Return the piece's address. An attempt has one piece of a name: put again, either one may be kept.
 
         Raises:
             TransientError: the store did not answer.

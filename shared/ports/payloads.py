@@ -8,7 +8,8 @@ class PayloadStore(Protocol):
     """Write once, read by reference. Blocks. Nothing of a payload is in its reference: ids only."""
 
     def put(self, customer_id: UUID, event_id: UUID, body: bytes) -> str:
-        """Return the reference, once the body is durable. The same event's body put again is the same one.
+        """Return the reference, once the body is durable. Put again it has the same reference, and
+        another body of the same event another one.
 
         Raises:
             TransientError: the store did not answer. Nothing was promised.

@@ -17,7 +17,7 @@ MEMBERS = frozenset(
         "event", "severity", "timestamp", "function", "event_id", "event_type", "parent_id", "customer_id",
         "connection_id", "provider", "trace_id", "subscription", "attempt", "duration_ms", "decision", "code",
         "place", "status", "count", "error", "stack", "rule_id", "rule_version", "action_id", "channel_id",
-        "check", "runtime", "port", "pid", "topic", "library", "run_id",
+        "check", "runtime", "port", "pid", "topic", "library", "run_id", "delivery_key",
         # read by the log-based metrics of schemas/metrics.json:
         "duration_s", "age_s", "action_type", "result", "kind", "job",
         # an exception; shared/runtime/error_reports.py makes of it what is written:

@@ -31,6 +31,11 @@ def test_a_retry_has_the_same_reference(payloads: PayloadStore) -> None:
     assert payloads.put(CUSTOMER, uuid4(), b"x") != payloads.put(CUSTOMER, EVENT, b"x")
 
 
+def test_another_body_of_the_same_event_stands_beside_the_first(payloads: PayloadStore) -> None:
+    first, second = (payloads.put(CUSTOMER, EVENT, body) for body in (b"x", b"y"))
+    assert (payloads.get(first), payloads.get(second)) == (b"x", b"y")
+
+
 def test_a_reference_names_ids_and_fits_an_attribute(payloads: PayloadStore) -> None:
     reference = payloads.put(CUSTOMER, EVENT, b"NM1*QC*1*DOE*JANE")
     assert str(CUSTOMER) in reference

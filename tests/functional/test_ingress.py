@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from shared.runtime.settings import MAX_BODY_BYTES
+from shared.runtime.settings import MAX_BODY_BYTES, MAX_INLINE_BYTES
+from tests.functional.letters import advice
 
 if TYPE_CHECKING:
     from tests.functional.conftest import Pipeline
@@ -35,6 +36,29 @@ def test_the_same_key_with_another_body_is_refused(pipeline: "Pipeline") -> None
     pipeline.send(connection, b"ISA one", delivery_id="d-2")
     reply = pipeline.send(connection, b"ISA two", delivery_id="d-2")
     assert (reply.status, reply.body["code"]) == (422, "key_reused")
+
+
+@pytest.mark.parametrize("padding", [0, MAX_INLINE_BYTES])
+def test_a_delivery_id_that_comes_again_after_its_key_expired_loses_nothing(
+    pipeline: "Pipeline", padding: int
+) -> None:
+    connection = pipeline.connection()
+    bodies = [advice(number) + b"\n" * padding for number in ("KEY1", "KEY2", "KEY2")]
+    replies = []
+    for body in bodies:
+        replies.append(pipeline.send(connection, body, delivery_id="remit-0001"))
+        assert pipeline.drained()
+        with pipeline.app.local_engine.begin() as session:
+            session.exec_driver_sql("UPDATE keys SET expires_at = now() - interval '1 second'")
+    assert [reply.status for reply in replies] == [202] * 3
+    first, second, again = [reply.body["event_id"] for reply in replies]
+    assert first != second == again
+    stored = pipeline.rows(
+        "SELECT claim_number FROM claims WHERE customer_id = CAST(:id AS uuid) ORDER BY 1",
+        id=str(connection.customer_id),
+    )
+    assert [row["claim_number"] for row in stored] == ["KEY1", "KEY2"]
+    assert pipeline.rows("SELECT 1 FROM dead_letters WHERE connection_id = :id", id=connection.id) == []
 
 
 def test_an_unknown_connection_cannot_be_told_from_a_bad_signature(pipeline: "Pipeline") -> None:

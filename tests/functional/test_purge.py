@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -285,7 +286,7 @@ def test_what_the_broker_brings_once_more_is_not_stored_anew(
     assert pipeline.drained()
     purge(home, ours.name, "--yes", "--why", "contract ended")
     event = Event(
-        id=event_id(ours.connection.id, "once-more"),
+        id=event_id(ours.connection.id, "once-more", sha256(body).hexdigest()),
         type="webhook.received",
         source=f"/connections/{ours.connection.id}",
         subject=f"connections/{ours.connection.id}",

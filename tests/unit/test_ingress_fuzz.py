@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
 from uuid import UUID, uuid4
@@ -314,7 +315,7 @@ def test_no_header_but_the_declared_ones_matters_to_a_delivery(
     assert all(value.isascii() and value.isprintable() for value in attributes.values())
     assert attributes.pop("ce-time") == NOW.isoformat(timespec="microseconds")
     assert TRACE_PARENT.fullmatch(attributes.pop("traceparent"))
-    event = str(event_id(STANDARD.id, delivery_id))
+    event = str(event_id(STANDARD.id, delivery_id, sha256(body).hexdigest()))
     assert attributes == {
         "ce-id": event, "ce-type": "app.upstream.webhook.received", "ce-source": f"/connections/{STANDARD.id}",
         "ce-subject": f"connections/{STANDARD.id}", "ce-specversion": "1.0", "ce-parentid": event,

@@ -13,7 +13,6 @@ from uuid import UUID
 import orjson
 
 from shared.domain.events import trace_id
-from shared.domain.ids import event_id
 from shared.handlers.smoke.progress import Progress, progress
 from shared.ports.canary import Canary, CanaryDesk
 from shared.ports.clock import Clock
@@ -59,9 +58,9 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Smoke:
-    """What came of a test."""
+    """What came of a test. event_id: as the reply named it; None before there was one."""
 
-    event_id: UUID
+    event_id: UUID | None
     trace_id: str
     steps: tuple[Step, ...]
 
@@ -97,7 +96,7 @@ class _Stop(Exception):  # noqa: N818 - ends a run whose last step says why
 class _Run:
     def __init__(self, sending: Sending, canary: Canary, means: Means) -> None:
         self.steps: list[Step] = []
-        self.event_id = event_id(canary.connection.id, sending.delivery_id)
+        self.event_id: UUID | None = None
         self._sending, self._canary, self._means = sending, canary, means
         self._deadline_s = means.monotonic_s() + sending.timeout_s
 
@@ -109,9 +108,9 @@ class _Run:
                 self._means.desk.prepare(self._canary)
                 self._done(step, began_s)
                 step, began_s = "send", self._means.monotonic_s()
-                sent_at = self._send(began_s)
+                sent_at, self.event_id = self._send(began_s)
                 step, began_s = "wait", self._means.monotonic_s()
-                self._wait(began_s, sent_at)
+                self._wait(began_s, sent_at, self.event_id)
                 step, began_s = "clean_up", self._means.monotonic_s()
                 self._means.desk.sweep(self._canary, trace_id=trace)
             self._done(step, began_s)
@@ -120,8 +119,8 @@ class _Run:
         except UpstreamError as exc:
             self._failed(step, began_s, exc.code, exc.detail)
 
-    def _send(self, began_s: float) -> datetime:
-        """Post the event; return when."""
+    def _send(self, began_s: float) -> tuple[datetime, UUID]:
+        """Post the event; return when, and which it is."""
         sending, sent_at = self._sending, self._means.clock()
         body = _claim(sending.delivery_id, sent_at)
         headers = {
@@ -141,12 +140,12 @@ class _Run:
             self._failed("send", began_s, code, f"refused with {status}")
             raise _Stop
         self._done("send", began_s)
-        return sent_at
+        return sent_at, UUID(reply["event_id"])
 
-    def _wait(self, began_s: float, sent_at: datetime) -> None:
+    def _wait(self, began_s: float, sent_at: datetime, event_id: UUID) -> None:
         """Return once the event came through; a step for each function that it passed."""
         while True:
-            found = progress(list(self._means.history.story(self.event_id)), rule_id=self._canary.rule_id)
+            found = progress(list(self._means.history.story(event_id)), rule_id=self._canary.rule_id)
             if found.arrived or found.over or self._left_s() <= 0:
                 break
             self._means.sleep(POLL_S)
