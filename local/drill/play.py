@@ -24,6 +24,7 @@ from shared.domain.ids import event_id
 from shared.handlers.apply_rules import apply_rules
 from shared.handlers.process_webhook import process_webhook
 from shared.ports.clock import system_clock
+from shared.ports.record import Emitted
 from shared.runtime.bootstrap import App
 from shared.runtime.envelope import from_headers, to_message
 from shared.runtime.errors import PoisonError
@@ -120,21 +121,29 @@ class Pipeline:
             received = [from_headers(headers, message.data)]
             with suppress(PoisonError):  # a dead letter, which is not this drill's matter
                 if topic == "webhook-events":
-                    emitted = process_webhook(
+                    [emitted] = process_webhook(
                         received, record=self.app.record, payloads=self.app.payloads, clock=system_clock
                     )
+                    self.repeats += not emitted.messages
+                    self._relay(emitted, "process_webhook")
                 else:
-                    emitted = apply_rules(
+                    [emitted] = apply_rules(
                         received, record=self.app.record, book=self.app.book, clock=system_clock
                     )
-                published = [message for one in emitted for message in one.messages]
-                self.topics.publish(published)
-                self.app.record.mark_published(emitted)
-                self.repeats += not published and topic == "webhook-events"
+                    self._relay(emitted, "apply_rules")
             self.heard[topic] = position
             handled += 1
         self.handled += handled
         return handled
+
+    def _relay(self, emitted: Emitted, consumer: str) -> None:
+        record = self.app.record
+        while emitted.messages:
+            self.topics.publish(list(emitted.messages))
+            record.mark_published([emitted])
+            if emitted.more_of is None:
+                break
+            emitted = record.unpublished(consumer, emitted.more_of, customer_id=emitted.customer_id)
 
 
 def drill(home: Path, deliveries: Sequence[SampleDelivery], months: Sequence[SampleMonth]) -> Outcome:

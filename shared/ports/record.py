@@ -21,11 +21,15 @@ from shared.ports.ledger import ActionClaim, Appeal, AppealAnswer, Ending, Relea
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """Messages that are in the outbox and not yet published. ids: theirs, to be marked afterwards."""
+    """Messages that are in the outbox and not yet published, as many as are published at a time.
+
+    ids: theirs, to be marked afterwards. more_of: the event that has more of them there; `unpublished` has those then.
+    """
 
     customer_id: UUID
     ids: tuple[UUID, ...] = ()
     messages: tuple[Message, ...] = ()
+    more_of: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +236,14 @@ class EventRecord(Protocol):
 
     def mark_published(self, emitted: Sequence[Emitted]) -> None:
         """Note that the broker has these messages, so that a redelivery does not publish them again.
+
+        Raises:
+            TransientError: the database is away or busy.
+        """
+        ...
+
+    def unpublished(self, consumer: str, event_id: UUID, *, customer_id: UUID) -> Emitted:
+        """Return what a consumer committed for an event and nobody has marked published.
 
         Raises:
             TransientError: the database is away or busy.

@@ -381,6 +381,12 @@ class App:
         """Note that the broker has the messages; marks that arrive together are written together."""
         await self._marks.submit(emitted)
 
+    async def unpublished(self, consumer: str, event_id: "UUID", *, customer_id: "UUID") -> "Emitted":
+        """Return what a consumer committed for an event and nobody has marked published."""
+        return await self.in_thread(
+            lambda: self.record.unpublished(consumer, event_id, customer_id=customer_id)
+        )
+
     async def _mark_all(self, emitted: "Sequence[Emitted]") -> "Sequence[Exception | None]":
         await asyncio.to_thread(self.record.mark_published, emitted)
         return [None] * len(emitted)

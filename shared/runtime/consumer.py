@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
+from uuid import UUID
 
 import structlog
 from starlette.requests import Request
@@ -52,6 +53,10 @@ class Desk(Protocol):
 
     async def mark_published(self, emitted: Emitted) -> None:
         """Note that the broker has the messages."""
+        ...
+
+    async def unpublished(self, consumer: str, event_id: UUID, *, customer_id: UUID) -> Emitted:
+        """Return what a consumer committed for an event and nobody has marked published."""
         ...
 
 
@@ -112,13 +117,13 @@ async def _delivered(
         emitted = await handle(body, headers, span)
         if __debug__:
             reach("consumer.after_commit", consumer)
-        await relay(emitted, desk, consumer=consumer)
+        count = await relay(emitted, desk, consumer=consumer)
         if __debug__:
             reach("consumer.after_mark", consumer)
     except Exception as exc:  # noqa: BLE001 - the entry point: every error ends here, as the table says
         span.fail(code_of(exc))
         return await _fail(exc, body, headers, consumer=consumer, desk=desk, keep=keep, started=started)
-    _report("event.processed", "info", started, count=len(emitted.ids))
+    _report("event.processed", "info", started, count=count)
     return ACK
 
 
@@ -141,18 +146,26 @@ def _below(span: Span, received: Received) -> Received:
     return replace(received, event=replace(received.event, trace_parent=span.trace_parent))
 
 
-async def relay(emitted: Emitted, desk: Desk, *, consumer: str) -> None:
-    """Publish what a transaction left in the outbox, and mark it published.
+async def relay(emitted: Emitted, desk: Desk, *, consumer: str) -> int:
+    """Publish what a transaction left in the outbox, and mark it published; return how many messages that were.
+
+    As many at a time as `Emitted` holds, each time with a deadline of its own: what is marked is not published again.
 
     Raises:
         TransientError: the broker or the database is away; a redelivery publishes the rest.
     """
-    if emitted.messages:
+    count = 0
+    while emitted.messages:
         with step("publish", "producer"):
             await desk.publisher.publish(emitted.messages, timeout_s=PUBLISH_TIMEOUT_S)
         if __debug__:
             reach("consumer.after_publish", consumer)
         await desk.mark_published(emitted)
+        count += len(emitted.ids)
+        if emitted.more_of is None:
+            break
+        emitted = await desk.unpublished(consumer, emitted.more_of, customer_id=emitted.customer_id)
+    return count
 
 
 async def _fail(

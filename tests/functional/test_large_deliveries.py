@@ -2,14 +2,22 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
 from cli.workspace import announce, withdraw
+from shared.adapters.postgres.gathered import MOST_HELD
+from shared.domain.events import Event, Received
+from shared.handlers.process_webhook import process_webhook
+from shared.ports.clock import system_clock
 from shared.runtime.settings import MAX_INLINE_BYTES, to_environment
 from tests.functional.test_any_order import advice, claim
 
@@ -46,7 +54,8 @@ def test_a_large_delivery_is_kept_apart_and_read_whole(pipeline: "Pipeline") -> 
     assert paid(pipeline, connection) == (CLAIMS, CLAIMS * 9000)
     folder = pipeline.app.settings.home / "evidence" / "payloads" / str(connection.customer_id)
     kept = [path for path in folder.rglob("*") if path.is_file()]
-    assert [path.relative_to(folder).as_posix() for path in kept] == [f"{sent[0].body['event_id']}/0-body"]
+    name = f"{sent[0].body['event_id']}/0-{sha256(body).hexdigest()}"
+    assert [path.relative_to(folder).as_posix() for path in kept] == [name]
     assert kept[0].read_bytes() == body
 
 
@@ -54,15 +63,36 @@ def test_one_whose_payload_has_gone_is_said_to_have_none(pipeline: "Pipeline") -
     connection, body = pipeline.connection(), large()
     assert pipeline.send(connection, body).status == 202
     assert pipeline.drained()
-    (event,) = pipeline.rows(
-        "SELECT event_id FROM inbox WHERE customer_id = CAST(:c AS uuid) AND consumer = 'process_webhook'",
-        c=str(connection.customer_id),
-    )
     folder = pipeline.app.settings.home / "evidence" / "payloads" / str(connection.customer_id)
-    for path in folder.rglob("0-body"):
-        path.unlink()
+    [path] = [path for path in folder.rglob("*") if path.is_file()]
+    path.unlink()
     with pytest.raises(Exception, match="not where its event says"):
-        pipeline.app.payloads.get(str(folder / str(event["event_id"]) / "0-body"))
+        pipeline.app.payloads.get(str(path))
+
+
+def test_what_a_file_of_many_claims_causes_is_held_a_part_at_a_time(pipeline: "Pipeline") -> None:
+    connection, many = pipeline.connection(), 2 * MOST_HELD + 1
+    claims = [claim(f"M{nth}", "1", 100, 90, "CAS*CO*45*10~") for nth in range(many)]
+    customer_id, body = connection.customer_id, advice("MANY", "20261101", 90 * many, claims)
+    event = Event(uuid4(), "webhook.received", "/tests", "", datetime.now(UTC), customer_id, body)
+    received = Received(event, attempt=1, subscription="", attributes={})
+    record = pipeline.app.record
+    handle = partial(
+        process_webhook, [received], record=record, payloads=pipeline.app.payloads, clock=system_clock
+    )
+    [first] = handle()
+    assert (len(first.messages), first.more_of) == (MOST_HELD, event.id)
+    record.mark_published([first])
+    [second] = handle()  # a redelivery: what is marked is not published again
+    assert (len(second.messages), second.more_of) == (MOST_HELD, event.id)
+    assert not {*first.ids} & {*second.ids}
+    record.mark_published([second])
+    last = record.unpublished("process_webhook", event.id, customer_id=customer_id)
+    assert (len(last.messages), last.more_of) == (1, None)
+    record.mark_published([last])
+    assert record.unpublished("process_webhook", event.id, customer_id=customer_id).messages == ()
+    theirs = record.unpublished("process_webhook", event.id, customer_id=pipeline.customer())
+    assert theirs.messages == ()
 
 
 @pytest.fixture

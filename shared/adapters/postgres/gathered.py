@@ -20,6 +20,7 @@ from shared.domain.events import Event, Message, Outgoing, trace_id
 from shared.runtime.envelope import to_attributes
 
 CHUNK: Final = 500  # rows of a kind that are written at a time: it bounds memory, not meaning
+MOST_HELD: Final = 500  # messages of an event that are kept at hand for publishing; the outbox has the others
 
 EMIT = text("""
 INSERT INTO outbox (id, customer_id, consumer, parent_id, topic, event_type, trace_id, attributes, data)
@@ -35,10 +36,22 @@ RETURNING id
 
 @dataclass(slots=True)
 class Sent:
-    """What one event put into the outbox that was not there, in the order in which it was written."""
+    """What one event put into the outbox that was not there, in the order in which it was written: the first of it.
+
+    more: that is not all.
+    """
 
     ids: list[UUID] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
+    more: bool = False
+
+    def add(self, key: UUID, message: Message) -> None:
+        """Note a message, or that there are more than can be held."""
+        if len(self.ids) == MOST_HELD:
+            self.more = True
+            return
+        self.ids.append(key)
+        self.messages.append(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +146,4 @@ class Gathered:
             },
         ).scalars()
         for key in new:
-            letters[key].sent.ids.append(key)
-            letters[key].sent.messages.append(messages[key])
+            letters[key].sent.add(key, messages[key])

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from shared.adapters.postgres import action_rows, decisions, payer_windows, spending
 from shared.adapters.postgres.decisions import Decided
 from shared.adapters.postgres.engine import database_errors
-from shared.adapters.postgres.gathered import Gathered, Sent
+from shared.adapters.postgres.gathered import MOST_HELD, Gathered, Sent
 from shared.domain.claims import Record
 from shared.domain.commands import Action, Alert, Execution, Hold, Risk
 from shared.domain.events import Event, Message, Outgoing, Received, trace_id
@@ -46,7 +46,7 @@ KNOWN_CUSTOMER = text("SELECT rules_version FROM customers WHERE id = CAST(:cust
 UNPUBLISHED = text("""
 SELECT id, topic, attributes, data FROM outbox
 WHERE parent_id = CAST(:parent_id AS uuid) AND consumer = :consumer AND published_at IS NULL
-ORDER BY id
+ORDER BY id LIMIT CAST(:limit AS integer)
 """)
 
 MARK_PUBLISHED = text("""
@@ -89,7 +89,7 @@ class PostgresEventTransaction:
     @property
     def emitted(self) -> Emitted:
         """Whatever of this event's is in the outbox and not published, once the transaction has committed."""
-        return Emitted(self._customer_id, tuple(self.sent.ids), tuple(self.sent.messages))
+        return _emitted(self._customer_id, self._event.id, self.sent)
 
     def emit(self, outgoing: Sequence[Outgoing]) -> None:
         """Put events into the outbox, unless they are there already."""
@@ -246,6 +246,13 @@ class PostgresEventRecord:
                 with tenant(self._engine, customer_id) as connection:
                     connection.execute(MARK_PUBLISHED, {"ids": ids})
 
+    def unpublished(self, consumer: str, event_id: UUID, *, customer_id: UUID) -> Emitted:
+        """Return what a consumer committed for an event and nobody has marked published."""
+        sent = Sent()
+        with database_errors(), tenant(self._engine, customer_id) as connection:
+            _resume(connection, consumer, event_id, sent)
+        return _emitted(customer_id, event_id, sent)
+
     def ready(self) -> None:
         """Return if the database answers."""
         with database_errors(), self._engine.connect() as connection:
@@ -304,9 +311,13 @@ def _take(
 
 def _resume(connection: Connection, consumer: str, event_id: UUID, sent: Sent) -> None:
     """Note what an earlier run of an event committed and did not publish."""
-    for row in connection.execute(UNPUBLISHED, {"parent_id": str(event_id), "consumer": consumer}):
-        sent.ids.append(row.id)
-        sent.messages.append(Message(row.topic, bytes(row.data), row.attributes))
+    asked = {"parent_id": str(event_id), "consumer": consumer, "limit": MOST_HELD + 1}
+    for row in connection.execute(UNPUBLISHED, asked):
+        sent.add(row.id, Message(row.topic, bytes(row.data), row.attributes))
+
+
+def _emitted(customer_id: UUID, event_id: UUID, sent: Sent) -> Emitted:
+    return Emitted(customer_id, tuple(sent.ids), tuple(sent.messages), event_id if sent.more else None)
 
 
 def _require_customer(connection: Connection, customer_id: UUID) -> None:
