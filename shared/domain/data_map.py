@@ -25,7 +25,7 @@ EMPTIED: Final = ("dead_letter_replays", "dead_letters")
 KEPT: Final = (
     "executions", "actions", "action_attempts", "alerts", "notifications", "appeals", "findings", "inbox",
     "automation_rules", "rule_changes", "rule_switches", "customer_windows", "rule_spending", "fee_schedules",
-    "authorization_lead_times", "network_signals", "job_runs", "job_tasks",
+    "authorization_lead_times", "network_signals", "job_runs", "job_tasks", "newest_shares",
     "portal_breakers", "portal_seats", "portal_code_windows", "customer_purges",
 )  # fmt: skip
 

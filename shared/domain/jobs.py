@@ -51,6 +51,11 @@ class Run:
         return self.slot.astimezone(UTC).date()
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it goes on from the run before, as of its slot: not as of now, nor for days that a person named."""
+        return self.job != "release_actions" and "from" not in self.options
+
+    @property
     def trace_parent(self) -> str:
         """Return the trace of the run as a whole; each customer's share has one of its own."""
         return trace_of(self.id)

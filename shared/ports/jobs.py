@@ -86,6 +86,13 @@ class JobWork(Protocol):
         """Return the customer's IANA time zone."""
         ...
 
+    def advance(self, run: Run) -> bool:
+        """Note that the customer's share of the run's slot is done; False where one of a later slot was.
+
+        Of two at once, one waits here for the other's commit.
+        """
+        ...
+
     def finish_task(
         self, task_id: UUID, run_id: UUID, stage: Stage, *, counts: Tally, attempt: int, duration_ms: float
     ) -> None:

@@ -208,6 +208,54 @@ def test_a_share_that_names_no_run_of_ours_is_poison(pipeline: "Pipeline") -> No
         run_job_task(Received(event, 1, "", {}), record=pipeline.app.record, clock=at)
 
 
+def test_a_share_that_comes_late_leaves_alone_what_a_later_run_did(pipeline: "Pipeline") -> None:
+    customer, late = pipeline.customer(), ON - timedelta(days=17)
+    past(pipeline, customer, until=3)
+    add(pipeline, customer, [of(n, 50, 15) for n in range(3)])
+    one = authorization(pipeline, customer, ON - timedelta(days=1))
+    steps: list[tuple[JobName, list[str]]] = [
+        ("detect_behavioral_changes", ["payer.change_detected"]),
+        ("check_expiring_authorizations", ["authorization.expired"]),
+        ("build_risk_baselines", []),
+    ]
+    for job, told in steps:
+        assert [kind for kind, _ in ask(pipeline, customer, job, at(6))] == told
+        pipeline.execute(
+            "UPDATE claim_daily_stats SET denied = denied, changed_tx = pg_current_xact_id()"
+            " WHERE customer_id = CAST(:c AS uuid)",
+            c=str(customer),
+        )
+        before = everything(pipeline, customer)
+        assert ask(pipeline, customer, job, at(6, late)) == []
+        assert everything(pipeline, customer) == before
+        share = task_id(Run(job, at(6, late), {"test": str(customer)}).id, "customer", customer)
+        (task,) = pipeline.rows(
+            "SELECT state, counts FROM job_tasks WHERE id = CAST(:id AS uuid)", id=str(share)
+        )
+        assert (task["state"], task["counts"]) == ("done", {"superseded": 1})
+        ask(pipeline, customer, job, at(6), {"again": "yes"})  # another run of the same slot is not late
+    assert states(pipeline, customer)[one] == ["EXPIRED:lapsed"]
+
+
+def everything(pipeline: "Pipeline", customer: UUID) -> list[Any]:
+    """Return what the jobs left of a customer, in any order of its rows."""
+    tables = (
+        "findings",
+        "authorizations",
+        "risk_baselines",
+        "payer_baselines",
+        "baseline_builds",
+        "newest_shares",
+    )
+    return [
+        pipeline.rows(
+            f"SELECT to_jsonb(t) AS row FROM {table} t WHERE customer_id = CAST(:c AS uuid) ORDER BY 1",  # noqa: S608
+            c=str(customer),
+        )
+        for table in tables
+    ]
+
+
 # Baselines.
 
 

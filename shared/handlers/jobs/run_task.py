@@ -92,7 +92,7 @@ def _do(received: Received, data: Mapping[str, Any], work: JobWork, clock: Clock
     started = time.perf_counter()
     event, run = received.event, run_of(data)
     share = Share(run, event, data, work, clock())
-    done = tell_of_network(share) if data["stage"] == "network" else SHARES[run.job](share)
+    done = _done(share)
     work.finish_task(
         event.id,
         run.id,
@@ -102,6 +102,13 @@ def _do(received: Received, data: Mapping[str, Any], work: JobWork, clock: Clock
         duration_ms=round((time.perf_counter() - started) * 1000, 3),
     )
     return [*done.outgoing, _finished(share, done)]
+
+
+def _done(share: Share) -> Done:
+    """Do the share, unless the job has done a later slot for the customer: then it would put the past over it."""
+    if share.run.goes_on and not share.work.advance(share.run):
+        return Done({"superseded": 1})
+    return tell_of_network(share) if share.data["stage"] == "network" else SHARES[share.run.job](share)
 
 
 def _finished(share: Share, done: Done) -> Outgoing:

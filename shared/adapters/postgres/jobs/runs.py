@@ -42,6 +42,12 @@ SELECT r.stage, r.state, r.tasks, r.counts, ARRAY(
 FROM job_runs r WHERE r.id = CAST(:id AS uuid)
 """)
 
+ADVANCE = text("""
+INSERT INTO newest_shares AS n (customer_id, job, slot)
+VALUES (CAST(:customer_id AS uuid), :job, CAST(:slot AS timestamptz))
+ON CONFLICT (customer_id, job) DO UPDATE SET slot = EXCLUDED.slot WHERE n.slot <= EXCLUDED.slot
+RETURNING slot
+""")
 FINISH_TASK = text("""
 INSERT INTO job_tasks (id, customer_id, run_id, stage, state, counts, attempt, duration_ms, done_at)
 VALUES (CAST(:id AS uuid), CAST(:customer_id AS uuid), CAST(:run_id AS uuid), :stage, 'done', CAST(:counts AS jsonb),
@@ -126,6 +132,12 @@ def _insert(connection: Connection, run: Run, customers: Sequence[UUID]) -> bool
         ]
         connection.execute(ADD_TASKS, {"run_id": str(run.id), "rows": _json(rows)})
     return True
+
+
+def advance(connection: Connection, customer_id: UUID, run: Run) -> bool:
+    """Note that the customer's share of the run's slot is done; False where one of a later slot was."""
+    row = {"customer_id": str(customer_id), "job": run.job, "slot": run.slot.isoformat()}
+    return connection.execute(ADVANCE, row).scalar_one_or_none() is not None
 
 
 def finish_task(

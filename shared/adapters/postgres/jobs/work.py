@@ -12,7 +12,7 @@ from shared.domain.authorizations import Held, Transition
 from shared.domain.detection import Series
 from shared.domain.drift import DailyRatios
 from shared.domain.findings import Finding, NetworkChange
-from shared.domain.jobs import Stage
+from shared.domain.jobs import Run, Stage
 from shared.domain.slowdown import LifeRow, WeekOfClaims
 from shared.ports.jobs import Progress, ReauthRequest, Signal, Tally
 from shared.ports.ledger import ReleasedAction
@@ -29,6 +29,10 @@ class PostgresJobWork:
     def time_zone(self) -> str:
         """Return the customer's IANA time zone."""
         return authorizations.time_zone(self._connection, self._customer_id)
+
+    def advance(self, run: Run) -> bool:
+        """Note that the share of the run's slot is done; False where one of a later slot was."""
+        return runs.advance(self._connection, self._customer_id, run)
 
     def finish_task(
         self, task_id: UUID, run_id: UUID, stage: Stage, *, counts: Tally, attempt: int, duration_ms: float
