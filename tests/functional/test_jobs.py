@@ -570,6 +570,31 @@ def test_units_that_run_out_first_count_as_expiring(pipeline: "Pipeline") -> Non
     assert data["authorization"]["ends_on"] == str(ON + timedelta(days=12))  # 18 in 101 days, 2 left
 
 
+def test_units_that_run_out_again_after_the_payer_added_some_are_told_again(pipeline: "Pipeline") -> None:
+    customer = pipeline.customer()
+    one = authorization(pipeline, customer, ON + timedelta(days=300), units=20, used=18)
+
+    def check(day: int) -> list[str]:
+        slot = at(6, ON + timedelta(days=day))
+        return [kind for kind, _ in ask(pipeline, customer, "check_expiring_authorizations", slot)]
+
+    def now(units: int, used: int, day: int) -> None:
+        pipeline.execute(
+            "UPDATE authorizations SET units_authorized = CAST(:units AS int), units_used = CAST(:used AS int),"
+            " stated_on = CAST(:stated AS date) WHERE id = CAST(:id AS uuid)",
+            units=units, used=used, stated=str(ON + timedelta(days=day)), id=str(one),
+        )  # fmt: skip
+
+    assert check(0) == ["authorization.expiring"]
+    now(60, 18, 1)
+    assert check(1) == []
+    now(60, 55, 40)
+    assert check(40) == ["authorization.expiring"]
+    assert states(pipeline, customer)[one] == [
+        "EXPIRING_SOON:units", "ACTIVE:extended", "EXPIRING_SOON:units",
+    ]  # fmt: skip
+
+
 def test_the_day_is_the_practices_own(pipeline: "Pipeline") -> None:
     customer = pipeline.customer()
     authorization(pipeline, customer, ON + timedelta(days=21))

@@ -52,14 +52,18 @@ def check_expiring_authorizations(share: Share) -> Done:
 
 
 def _told(move: Transition, share: Share) -> Outgoing:
+    held, event_type = move.held, EVENTS[move.state]
+    identity = derive(held.id, event_type, *_window(move))
+    return _outgoing(event_type, held.id, identity, {"authorization": _facts(move)}, share)
+
+
+def _window(move: Transition) -> tuple[object, ...]:
+    """Return what an event is told once for: a later last day, or more units, is a window of its own."""
     held = move.held
-    event_type = EVENTS[move.state]
-    window = (
-        (held.expires_on, move.reason) if move.state == "EXPIRING_SOON" else (held.expires_on, held.successor)
-    )
-    return _outgoing(
-        event_type, held.id, derive(held.id, event_type, *window), {"authorization": _facts(move)}, share
-    )
+    if move.state != "EXPIRING_SOON":
+        return held.expires_on, held.successor
+    units = (held.units_authorized,) if move.reason == "units" else ()
+    return held.expires_on, move.reason, *units
 
 
 def _facts(move: Transition) -> dict[str, object]:
