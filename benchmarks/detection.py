@@ -30,7 +30,7 @@ from shared.domain.detection import (
     outermost,
     shifts,
 )
-from shared.domain.findings import Finding, changes, finding_id
+from shared.domain.findings import Change, Finding, changes, finding_id
 from shared.domain.slowdown import LifeRow, WeekOfClaims, slow_down_p, slow_downs
 from shared.domain.statistics import Counts, chi_square_p
 
@@ -90,31 +90,48 @@ def payer(
 
 
 def ours(one: Payer, days: range) -> Iterator[bool]:
-    """Yield for each day whether something is told: findings are opened once, as the job opens them."""
+    """Yield for each day whether something is told."""
+    for told in life(one, days):
+        yield any(change.event == "payer.change_detected" for change in told)
+
+
+def life(one: Payer, days: range) -> Iterator[list[Change]]:
+    """Yield for each day what is told of: findings are opened, updated and closed as the job does it.
+
+    A day is looked at twice: before its claims have come, as at 00:00, 06:00 and 12:00, and after, as at 18:00.
+    """
     known: list[Finding] = []
     for day in days:
-        every = [
-            _series(kind, subject, denied, decided, day) for kind, subject, denied, decided in one.series()
-        ]
-        on = DAY_0 + timedelta(days=day)
-        seen = [
-            _finding(s.series, s.baseline, s.current, on) for s in outermost(shifts(every, tested=len(every)))
-        ]
-        found = changes(known, seen, {f.id: _rate(one, f, day) for f in known}, on=on)
-        touched = {change.finding.id for change in found}
-        known = [f for f in known if f.id not in touched]
-        known += [change.finding for change in found if change.finding.state == "open"]
-        yield any(change.event == "payer.change_detected" for change in found)
+        told = []
+        for until in (day, day + 1):
+            found = _look(one, known, day, until)
+            touched = {change.finding.id for change in found}
+            known = [f for f in known if f.id not in touched]
+            known += [change.finding for change in found if change.finding.state == "open"]
+            told += [change for change in found if change.event]
+        yield told
 
 
-def _series(kind: Kind, subject: str, denied: Days, decided: Days, day: int) -> Series:
+def _look(one: Payer, known: list[Finding], day: int, until: int) -> list[Change]:
+    every = [
+        _series(kind, subject, denied, decided, day, until) for kind, subject, denied, decided in one.series()
+    ]
+    on = DAY_0 + timedelta(days=day)
+    seen = [
+        _finding(s.series, s.baseline, s.current, on) for s in outermost(shifts(every, tested=len(every)))
+    ]
+    return changes(known, seen, {f.id: _rate(one, f, day, until) for f in known}, on=on)
+
+
+def _series(kind: Kind, subject: str, denied: Days, decided: Days, day: int, until: int) -> Series:
+    """Return a series as of a day. until: the first day of which nothing is known yet."""
     begin, end = day - LONGEST_DAYS - BASELINE_DAYS + 1, day - LONGEST_DAYS + 1
     hits, n = denied[begin:end], decided[begin:end]
     some = n > 0
     spread = float((hits[some] ** 2 / n[some]).sum())
     past = Past(Counts(int(hits.sum()), int(n.sum())), int(some.sum()), spread)
     windows = {
-        w: Counts(int(denied[day - w + 1 : day + 1].sum()), int(decided[day - w + 1 : day + 1].sum()))
+        w: Counts(int(denied[day - w + 1 : until].sum()), int(decided[day - w + 1 : until].sum()))
         for w in WINDOWS_DAYS
     }
     return Series(kind, "payer", subject, past, windows)
@@ -128,11 +145,11 @@ def _finding(series: Series, baseline: float, current: float, on: date) -> Findi
     )  # fmt: skip
 
 
-def _rate(one: Payer, finding: Finding, day: int) -> tuple[float, int]:
+def _rate(one: Payer, finding: Finding, day: int, until: int) -> tuple[float, int]:
     for kind, subject, denied, decided in one.series():
         if (kind, subject) == (finding.kind, finding.subject):
-            n = int(decided[day - LONGEST_DAYS + 1 : day + 1].sum())
-            return float(denied[day - LONGEST_DAYS + 1 : day + 1].sum()) / max(n, 1), n
+            n = int(decided[day - LONGEST_DAYS + 1 : until].sum())
+            return float(denied[day - LONGEST_DAYS + 1 : until].sum()) / max(n, 1), n
     raise KeyError(finding.subject)
 
 
@@ -201,6 +218,16 @@ def _power(a_day: int, rate: float, runs: int) -> Iterator[Figure]:
         yield Figure(f"{what}.median", median(delays) if median(delays) < inf else -1, "days (-1: over 30)")
         yield Figure(f"{what}.by_day_3", 100 * sum(d <= 3 for d in delays) / runs, "%")  # noqa: PLR2004 - the aim
         yield Figure(f"{what}.by_day_30", 100 * sum(d < inf for d in delays) / runs, "%")
+    yield from _told(payers, f"ours.10to{rate * 100:.0f}.at{a_day}")
+
+
+def _told(payers: list[Payer], what: str) -> Iterator[Figure]:
+    """Yield how often a change that lasts is told of in thirty days, and how often it is said to be over."""
+    told = [change for one in payers for day in life(one, range(BEFORE, BEFORE + LOOKED)) for change in day]
+    detected = sum(change.event == "payer.change_detected" for change in told)
+    recovered = sum(change.finding.closed_why == "recovered" for change in told)
+    yield Figure(f"{what}.detected", detected / len(payers), "findings a payer in 30 days")
+    yield Figure(f"{what}.recovered", recovered / len(payers), "closed a payer in 30 days, though it lasts")
 
 
 def _false_alerts(a_day: int, years: int, *, batches: bool) -> Iterator[Figure]:

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
-from shared.domain.detection import LEAST_N, Kind, risen
+from shared.domain.detection import LEAST_N, LONGEST_DAYS, Kind, risen
 from shared.domain.ids import derive
 
 Key = tuple[str, str, str]
@@ -18,7 +18,7 @@ ChangeType = Literal["payer.change_detected", "payer.change_updated", "payer.cha
 
 MOVED_ON: Final = 0.5  # of the distance from the baseline that was told
 FORGOTTEN_AFTER: Final = timedelta(days=28)  # by then the new level is in the baseline
-UNSEEN_AFTER: Final = timedelta(days=14)  # for what is measured against its own past week by week
+UNSEEN_AFTER: Final = timedelta(days=LONGEST_DAYS)  # by then all of the longest window is after it was seen last
 OF_DENIALS: Final = frozenset({"denial_rate", "denial_rate_procedure", "denial_reason"})
 BUCKETS: Final = (25, 10, 5, 3)  # how many customers share a change, as far as anybody is told
 
@@ -132,9 +132,15 @@ def _not_seen(known: Finding, current: tuple[float, int] | None, on: date) -> Ch
 
 
 def _why_closed(known: Finding, current: tuple[float, int] | None, on: date) -> str:
-    """Return why a finding that was not seen is over; empty while it may only be too little to be sure."""
+    """Return why a finding that was not seen is over; empty while it may only be too little to be sure.
+
+    Until a fortnight has passed unseen, the last fortnight is partly of days before the change, and says nothing of it.
+    """
+    unseen = on - known.last_seen_on
+    if unseen < UNSEEN_AFTER:
+        return ""
     if known.kind not in OF_DENIALS:
-        return "recovered" if on - known.last_seen_on >= UNSEEN_AFTER else ""
+        return "recovered"
     if current is not None and current[1] >= LEAST_N and not risen(known.baseline, current[0]):
         return "recovered"
-    return "settled" if on - known.last_seen_on >= FORGOTTEN_AFTER else ""
+    return "settled" if unseen >= FORGOTTEN_AFTER else ""

@@ -58,8 +58,10 @@ def test_one_that_moves_on_by_half_as_much_is_told_again_and_then_measured_from_
     ("current", "days", "event", "why"),
     [
         ((0.29, 700), 1, None, ""),
-        ((0.105, 700), 1, "payer.change_closed", "recovered"),
-        ((0.105, 9), 1, None, ""),  # too few to say
+        ((0.105, 700), 1, None, ""),  # of a fortnight that is mostly of days before the change
+        ((0.105, 700), 13, None, ""),
+        ((0.105, 700), 14, "payer.change_closed", "recovered"),
+        ((0.105, 9), 14, None, ""),  # too few to say
         ((0.29, 700), 28, "payer.change_closed", "settled"),
         (None, 27, None, ""),
     ],
