@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.report import Figure, arguments, median, report
 from shared.domain.detection import (
     BASELINE_DAYS,
+    LEAST_N,
     LEVEL,
     LONGEST_DAYS,
     WINDOWS_DAYS,
@@ -31,12 +32,13 @@ from shared.domain.detection import (
     shifts,
 )
 from shared.domain.findings import Change, Finding, changes, finding_id
-from shared.domain.slowdown import LifeRow, WeekOfClaims, slow_down_p, slow_downs
+from shared.domain.slowdown import LifeRow, SlowDown, WeekOfClaims, present_days, slow_down_p, slow_downs
 from shared.domain.statistics import Counts, chi_square_p
 
 SEED: Final = 20261127
 BEFORE: Final = BASELINE_DAYS + LONGEST_DAYS
 LOOKED: Final = 30  # days after a change
+FOLLOWED: Final = 130  # days after a payer began to be slower
 YEAR: Final = 365
 BASE_RATE: Final = 0.10
 PROCEDURES: Final = 12
@@ -120,7 +122,8 @@ def _look(one: Payer, known: list[Finding], day: int, until: int) -> list[Change
     seen = [
         _finding(s.series, s.baseline, s.current, on) for s in outermost(shifts(every, tested=len(every)))
     ]
-    return changes(known, seen, {f.id: _rate(one, f, day, until) for f in known}, on=on)
+    rates = {f.id: _rate(one, f, day, until) for f in known}
+    return changes(known, seen, {key: rate for key, (rate, n) in rates.items() if n >= LEAST_N}, on=on)
 
 
 def _series(kind: Kind, subject: str, denied: Days, decided: Days, day: int, until: int) -> Series:
@@ -250,8 +253,8 @@ def _slower(rng: np.random.Generator, a_day: int, days: int, since: int) -> tupl
     return submitted, np.rint(rng.gamma(16, 14 / 16, len(submitted)) + more).astype(np.int64)
 
 
-def _slow_on(submitted: Days, lags: Days, on: int) -> bool:
-    """Whether the job would tell of a slow-down on a day, from claims as they stood on it."""
+def _slow_on(submitted: Days, lags: Days, on: int) -> tuple[SlowDown | None, dict[str, float]]:
+    """Return the slow-down that the job would see on a day, and the present days, from claims as they stood on it."""
     seen = (submitted <= on) & (submitted > on - 84)
     week = (on - submitted[seen]) // 7
     waited = on - submitted[seen]
@@ -269,8 +272,30 @@ def _slow_on(submitted: Days, lags: Days, on: int) -> bool:
             for w in range(12)
             for t in np.unique(days[week == w])
         ]
-        return slow_down_p(rows, first_week=slow.first_week) <= LEVEL
-    return False
+        if slow_down_p(rows, first_week=slow.first_week) <= LEVEL:
+            return slow, present_days(weeks)
+    return None, present_days(weeks)
+
+
+def _slow_life(submitted: Days, lags: Days, days: range) -> Iterator[list[Change]]:
+    """Yield for each day what is told of a payer's delays."""
+    known: list[Finding] = []
+    for day in days:
+        slow, present = _slow_on(submitted, lags, day)
+        on = DAY_0 + timedelta(days=day)
+        seen = [] if slow is None else [_delay(slow, on)]
+        found = changes(known, seen, {f.id: present["payer"] for f in known if present}, on=on)
+        if found:
+            known = [change.finding for change in found if change.finding.state == "open"]
+        yield [change for change in found if change.event]
+
+
+def _delay(slow: SlowDown, on: date) -> Finding:
+    return Finding(
+        id=finding_id(_CUSTOMER, ("payment_delay", "payer", ""), on), kind="payment_delay", payer_key="payer",
+        subject="", first_seen_on=on, last_seen_on=on, baseline=slow.baseline_days, current=slow.current_days, n=0,
+        told=slow.current_days,
+    )  # fmt: skip
 
 
 def _week(week: int, days: Days, decided: NDArray[np.bool_]) -> WeekOfClaims:
@@ -286,10 +311,12 @@ def _week(week: int, days: Days, decided: NDArray[np.bool_]) -> WeekOfClaims:
 
 def _slow_downs(a_day: int, runs: int) -> Iterator[Figure]:
     rng = np.random.default_rng([SEED, a_day, 7])
-    delays = []
+    delays, ends = [], []
     for _ in range(runs):
-        submitted, lags = _slower(rng, a_day, 84 + 70, since=84)
-        delays.append(next((float(d) for d in range(1, 70) if _slow_on(submitted, lags, 84 + d)), inf))
+        submitted, lags = _slower(rng, a_day, 84 + FOLLOWED, since=84)
+        told = [*_slow_life(submitted, lags, range(85, 84 + FOLLOWED))]
+        delays.append(next((float(d) for d, changed in enumerate(told, 1) if changed), inf))
+        ends += [change.finding.closed_why for changed in told for change in changed]
     yield Figure(
         f"slow_down.7_days_over_3_weeks.at{a_day}.median",
         median(delays) if median(delays) < inf else -1,
@@ -298,9 +325,15 @@ def _slow_downs(a_day: int, runs: int) -> Iterator[Figure]:
     yield Figure(
         f"slow_down.7_days_over_3_weeks.at{a_day}.found", 100 * sum(d < inf for d in delays) / runs, "%"
     )
+    for why in ("recovered", "settled"):
+        yield Figure(
+            f"slow_down.7_days_over_3_weeks.at{a_day}.{why}",
+            ends.count(why) / runs,
+            f"closed a payer in {FOLLOWED} days, though it lasts",
+        )
     submitted, lags = _slower(rng, a_day, 84 + YEAR, since=10**9)
-    told = [_slow_on(submitted, lags, 84 + d) for d in range(YEAR)]
-    yield Figure(f"slow_down.false_alerts.at{a_day}", sum(_beginnings(told)), "a payer-year")
+    alarms = [_slow_on(submitted, lags, 84 + d)[0] is not None for d in range(YEAR)]
+    yield Figure(f"slow_down.false_alerts.at{a_day}", sum(_beginnings(alarms)), "a payer-year")
 
 
 def main() -> None:

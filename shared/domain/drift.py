@@ -1,5 +1,6 @@
 """Does a payer pay less of what its fee schedule says? Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 from typing import Final
@@ -9,6 +10,16 @@ from shared.domain.statistics import z_p
 LEAST_DAYS: Final = 7  # with payments, in each of the two periods
 LEAST_DROP: Final = 0.03  # of what the schedule says
 LEAST_SCATTER: Final = 0.02  # from day to day: a payer that was exact for weeks may round differently once
+
+
+def pays_less(baseline: float, current: float) -> bool:
+    """Whether a payer pays less of its fee schedule by enough to matter, however sure it is."""
+    return baseline - current >= LEAST_DROP
+
+
+def paid_shares(every: Iterable["DailyRatios"]) -> dict[tuple[str, str], float]:
+    """Return the share of the fee schedule that is paid now, by payer and procedure, where enough days tell."""
+    return {(r.payer_key, r.procedure): r.now_mean for r in every if r.now_days >= LEAST_DAYS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,7 @@ class DailyRatios:
     @property
     def dropped(self) -> bool:
         """Whether the payer pays less than before by enough to matter."""
-        return self.tested and self.past_mean - self.now_mean >= LEAST_DROP
+        return self.tested and pays_less(self.past_mean, self.now_mean)
 
     @property
     def error(self) -> float:

@@ -10,15 +10,19 @@ from datetime import date, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
-from shared.domain.detection import LEAST_N, LONGEST_DAYS, Kind, risen
+from shared.domain.detection import LONGEST_DAYS, Kind, risen
+from shared.domain.drift import pays_less
 from shared.domain.ids import derive
+from shared.domain.slowdown import slower
 
 Key = tuple[str, str, str]
 ChangeType = Literal["payer.change_detected", "payer.change_updated", "payer.change_closed"]
 
 MOVED_ON: Final = 0.5  # of the distance from the baseline that was told
-FORGOTTEN_AFTER: Final = timedelta(days=28)  # by then the new level is in the baseline
-UNSEEN_AFTER: Final = timedelta(days=LONGEST_DAYS)  # by then all of the longest window is after it was seen last
+FORGOTTEN_AFTER: Final = timedelta(days=28)  # by then the new level is in what is compared with
+UNSEEN_AFTER: Final = timedelta(
+    days=LONGEST_DAYS
+)  # by then all of the longest window is after it was seen last
 OF_DENIALS: Final = frozenset({"denial_rate", "denial_rate_procedure", "denial_reason"})
 BUCKETS: Final = (25, 10, 5, 3)  # how many customers share a change, as far as anybody is told
 
@@ -86,13 +90,13 @@ def bucket(customers: int) -> int:
 def changes(
     known: Sequence[Finding],
     seen: Iterable[Finding],
-    current: Mapping[UUID, tuple[float, int]],
+    current: Mapping[UUID, float],
     *,
     on: date,
 ) -> list[Change]:
     """Return what becomes of the open findings and of what a run has seen.
 
-    current: (rate, n) of the last fortnight, for known findings about denials.
+    current: what known findings are about as it is now, in the unit of their baseline, where there is enough to say.
     """
     open_now = {finding.key: finding for finding in known}
     news = {finding.key: finding for finding in seen}
@@ -122,16 +126,16 @@ def _seen_again(known: Finding, seen: Finding, on: date) -> Change:
     return Change(finding, "payer.change_updated" if moved_on else None)
 
 
-def _not_seen(known: Finding, current: tuple[float, int] | None, on: date) -> Change | None:
+def _not_seen(known: Finding, current: float | None, on: date) -> Change | None:
     why = _why_closed(known, current, on)
     if not why:
         return None
-    now = current[0] if current is not None and current[1] else known.current
+    now = known.current if current is None else current
     closed = replace(known, state="closed", closed_on=on, closed_why=why, current=now)
     return Change(closed, "payer.change_closed")
 
 
-def _why_closed(known: Finding, current: tuple[float, int] | None, on: date) -> str:
+def _why_closed(known: Finding, current: float | None, on: date) -> str:
     """Return why a finding that was not seen is over; empty while it may only be too little to be sure.
 
     Until a fortnight has passed unseen, the last fortnight is partly of days before the change, and says nothing of it.
@@ -139,8 +143,17 @@ def _why_closed(known: Finding, current: tuple[float, int] | None, on: date) -> 
     unseen = on - known.last_seen_on
     if unseen < UNSEEN_AFTER:
         return ""
-    if known.kind not in OF_DENIALS:
-        return "recovered"
-    if current is not None and current[1] >= LEAST_N and not risen(known.baseline, current[0]):
+    if known.kind == "network" or (current is not None and not _off(known, current)):
         return "recovered"
     return "settled" if unseen >= FORGOTTEN_AFTER else ""
+
+
+def _off(known: Finding, current: float) -> bool:
+    """Whether the payer is still as the finding says, by enough to matter."""
+    match known.kind:
+        case "payment_delay":
+            return slower(known.baseline, current)
+        case "underpayment":
+            return pays_less(known.baseline, current)
+        case _:
+            return risen(known.baseline, current)

@@ -8,6 +8,7 @@ the slow claims are paid, and a faster payer as a slower one while it clears its
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from shared.domain.statistics import log_rank_p
@@ -61,15 +62,37 @@ class SlowDown:
 
 def slow_downs(weeks: Iterable[WeekOfClaims]) -> tuple[list[SlowDown], int]:
     """Return the payers whose medians rose three times in a row by enough to matter, and how many were looked at."""
-    by_payer: dict[str, list[WeekOfClaims]] = defaultdict(list)
-    for week in weeks:
-        if week.claims >= LEAST_N:
-            by_payer[week.payer_key].append(week)
-    looked_at = [
-        sorted(known, key=lambda week: week.week) for known in by_payer.values() if len(known) > RISES + 1
-    ]
+    looked_at = [known for known in _by_payer(weeks).values() if len(known) > RISES + 1]
     found = [slow for known in looked_at if (slow := _rising(known)) is not None]
     return found, len(looked_at)
+
+
+def present_days(weeks: Iterable[WeekOfClaims]) -> dict[str, float]:
+    """Return the days that each payer takes now, where enough weeks tell: the middle one of the newest three that do.
+
+    A week tells if it has a median, or has waited without one for longer than the newest week that has.
+    """
+    found = {}
+    for payer_key, known in _by_payer(weeks).items():
+        newest = next((week.median_days for week in known if week.median_days is not None), inf)
+        told = [w.at_least_days for w in known if w.median_days is not None or w.at_least_days > newest]
+        if len(told) >= RISES:
+            found[payer_key] = float(sorted(told[:RISES])[RISES // 2])
+    return found
+
+
+def slower(baseline: float, current: float) -> bool:
+    """Whether a payer takes longer by enough to matter, however sure it is."""
+    return current - baseline >= max(LEAST_DAYS_MORE, LEAST_SHARE_MORE * baseline)
+
+
+def _by_payer(weeks: Iterable[WeekOfClaims]) -> dict[str, list[WeekOfClaims]]:
+    """Return the weeks that have enough claims, the newest first."""
+    found: dict[str, list[WeekOfClaims]] = defaultdict(list)
+    for week in sorted(weeks, key=lambda week: week.week):
+        if week.claims >= LEAST_N:
+            found[week.payer_key].append(week)
+    return found
 
 
 def _rising(weeks: Sequence[WeekOfClaims]) -> SlowDown | None:
@@ -87,7 +110,7 @@ def _rising(weeks: Sequence[WeekOfClaims]) -> SlowDown | None:
     before = sorted(week.at_least_days for week in told[RISES:])
     baseline = float(before[len(before) // 2])
     current = float(run[0].at_least_days)
-    if current - baseline < max(LEAST_DAYS_MORE, LEAST_SHARE_MORE * baseline):
+    if not slower(baseline, current):
         return None
     return SlowDown(
         payer_key=run[0].payer_key,

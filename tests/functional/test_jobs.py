@@ -410,14 +410,14 @@ def test_a_payer_that_does_as_before_is_left_alone(pipeline: "Pipeline") -> None
     assert ask(pipeline, customer, "detect_behavioral_changes", at(0)) == []
 
 
-def lags(pipeline: "Pipeline", customer: UUID, *, slower_since: int, more_days: int) -> None:
-    """Ten claims a day, decided after ten days or so, and later from a day on; what is due after ON is not decided."""
+def lags(pipeline: "Pipeline", customer: UUID, *, slower_since: int, more_days: int, on: date = ON) -> None:
+    """Ten claims a day, decided after ten days or so, and later from a day on; what is due after `on` is open."""
     counted: Counter[tuple[str, int]] = Counter()
     for n in range(84):
         slow = max(0, min(more_days, (slower_since - n) * more_days // 21))
         for lag in range(6 + slow, 16 + slow):
-            counted[(ON - timedelta(days=n)).isoformat(), lag if lag <= n else -1] += 1
-    rows = [{"day": on, "lag": lag, "n": n} for (on, lag), n in counted.items()]
+            counted[(on - timedelta(days=n)).isoformat(), lag if lag <= n else -1] += 1
+    rows = [{"day": day, "lag": lag, "n": n} for (day, lag), n in counted.items()]
     pipeline.execute(
         "INSERT INTO claim_lags (customer_id, payer_key, submitted_on, lag_days, claims)"
         " SELECT CAST(:c AS uuid), 'oak', day, lag, n"
@@ -440,23 +440,46 @@ def test_a_payer_that_becomes_slower_is_found_though_the_slow_claims_are_not_pai
     assert ask(pipeline, even, "detect_behavioral_changes", at(0)) == []
 
 
+def paid_lines(pipeline: "Pipeline", customer: UUID, received: dict[int, int], *, on: date = ON) -> None:
+    """Ten lines a day, as `process_webhook` would have left them. received: cents by how many days ago."""
+    for n, cents in received.items():
+        pipeline.execute(
+            "INSERT INTO payment_daily_lines (customer_id, payer_key, procedure, day, lines, units, received_cents)"
+            " VALUES (CAST(:c AS uuid), 'oak', '99213', CAST(:day AS date), 10, 10, CAST(:received AS bigint))",
+            c=str(customer), day=(on - timedelta(days=n)).isoformat(), received=cents,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(("more_days", "why"), [(12, "settled"), (0, "recovered")])
+def test_a_payer_that_stays_slow_has_settled_and_one_that_does_not_has_recovered(
+    pipeline: "Pipeline", more_days: int, why: str
+) -> None:
+    customer, later = pipeline.customer(), ON + timedelta(days=98)
+    lags(pipeline, customer, slower_since=35, more_days=12)
+    ask(pipeline, customer, "detect_behavioral_changes", at(0))
+    lags(pipeline, customer, slower_since=200, more_days=more_days, on=later)
+    (told,) = ask(pipeline, customer, "detect_behavioral_changes", at(0, later))
+    assert (told[0], told[1]["change"]["closed_why"]) == ("payer.change_closed", why)
+    assert told[1]["change"]["current"] == pytest.approx(10 + more_days, abs=1)
+
+
 def test_a_payer_that_pays_below_the_fee_schedule_is_found(pipeline: "Pipeline") -> None:
     customer = pipeline.customer()
     pipeline.execute(
         "INSERT INTO fee_schedules VALUES (CAST(:c AS uuid), 'oak', '99213', '2026-01-01', 10000)",
         c=str(customer),
     )
-    for n in range(60):
-        pipeline.execute(
-            "INSERT INTO payment_daily_lines (customer_id, payer_key, procedure, day, lines, units, received_cents)"
-            " VALUES (CAST(:c AS uuid), 'oak', '99213', CAST(:day AS date), 10, 10, CAST(:received AS bigint))",
-            c=str(customer), day=(ON - timedelta(days=n)).isoformat(), received=100_000 if n >= 14 else 93_000,
-        )  # fmt: skip
+    paid_lines(pipeline, customer, {n: 100_000 if n >= 14 else 93_000 for n in range(60)})
     (told,) = ask(pipeline, customer, "detect_behavioral_changes", at(0))
     change = told[1]["change"]
     assert (change["kind"], change["procedure"]) == ("underpayment", "99213")
     assert (change["baseline"], change["current"]) == (pytest.approx(1), pytest.approx(0.93))
     assert change["at_stake_cents"] == 14 * 7_000
+    later = ON + timedelta(days=70)
+    paid_lines(pipeline, customer, dict.fromkeys(range(70), 93_000), on=later)
+    (told,) = ask(pipeline, customer, "detect_behavioral_changes", at(0, later))
+    assert (told[0], told[1]["change"]["closed_why"]) == ("payer.change_closed", "settled")
+    assert told[1]["change"]["current"] == pytest.approx(0.93)
 
 
 def test_a_change_at_three_customers_is_told_to_the_payers_others_and_names_nobody(

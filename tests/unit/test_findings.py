@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.domain.detection import LEVEL, WINDOWS_DAYS, Past, Series, outermost, shifts
 from shared.domain.findings import Change, Finding, bucket, changes, finding_id
-from shared.domain.slowdown import LifeRow, WeekOfClaims, slow_down_p, slow_downs
+from shared.domain.slowdown import LifeRow, WeekOfClaims, present_days, slow_down_p, slow_downs
 from shared.domain.statistics import Counts
 
 ON = date(2026, 11, 20)
@@ -57,22 +57,43 @@ def test_one_that_moves_on_by_half_as_much_is_told_again_and_then_measured_from_
 @pytest.mark.parametrize(
     ("current", "days", "event", "why"),
     [
-        ((0.29, 700), 1, None, ""),
-        ((0.105, 700), 1, None, ""),  # of a fortnight that is mostly of days before the change
-        ((0.105, 700), 13, None, ""),
-        ((0.105, 700), 14, "payer.change_closed", "recovered"),
-        ((0.105, 9), 14, None, ""),  # too few to say
-        ((0.29, 700), 28, "payer.change_closed", "settled"),
+        (0.29, 1, None, ""),
+        (0.105, 1, None, ""),  # of a fortnight that is mostly of days before the change
+        (0.105, 13, None, ""),
+        (0.105, 14, "payer.change_closed", "recovered"),
+        (None, 14, None, ""),  # too few to say
+        (0.29, 28, "payer.change_closed", "settled"),
         (None, 27, None, ""),
     ],
 )
 def test_one_that_is_not_seen_is_closed_when_it_is_over(
-    current: tuple[float, int] | None, days: int, event: str | None, why: str
+    current: float | None, days: int, event: str | None, why: str
 ) -> None:
     known = finding()
     rates = {} if current is None else {known.id: current}
     found = changes([known], [], rates, on=ON + timedelta(days=days))
     assert [(c.event, c.finding.closed_why) for c in found] == ([(event, why)] if event else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "baseline", "current", "days", "why"),
+    [
+        ("payment_delay", 14, 21, 27, []),
+        ("payment_delay", 14, 21, 28, ["settled"]),
+        ("payment_delay", 14, 15, 14, ["recovered"]),
+        ("underpayment", 1.0, 0.93, 27, []),
+        ("underpayment", 1.0, 0.93, 28, ["settled"]),
+        ("underpayment", 1.0, 0.99, 14, ["recovered"]),
+        ("network", 0, None, 14, ["recovered"]),
+    ],
+)
+def test_a_level_that_stays_has_settled_and_not_recovered(
+    kind: str, baseline: float, current: float | None, days: int, why: list[str]
+) -> None:
+    known = finding(kind=kind, baseline=baseline)
+    present = {} if current is None else {known.id: current}
+    found = changes([known], [], present, on=ON + timedelta(days=days))
+    assert [change.finding.closed_why for change in found] == why
 
 
 @given(st.lists(st.floats(0, 1), max_size=30))
@@ -83,7 +104,7 @@ def test_a_finding_has_one_beginning_and_at_most_one_end(rates: list[float]) -> 
     for day, rate in enumerate(rates):
         on = ON + timedelta(days=day)
         seen = [finding(current=rate, on=on)] if rate > 0.2 else []
-        for change in changes(known, seen, {f.id: (rate, 100) for f in known}, on=on):
+        for change in changes(known, seen, {f.id: rate for f in known}, on=on):
             known = [change.finding] if change.finding.state == "open" else []
             events += [change.event] if change.event else []
     for first, second in pairwise(events):
@@ -134,6 +155,22 @@ def test_three_rises_are_a_slow_down_and_two_are_not() -> None:
 def test_a_week_too_young_to_have_a_median_says_nothing_or_at_least_how_long_it_waits() -> None:
     assert slow_downs(weeks(None, 19, 16, 13, 10, 10, 10))[0][0].current_days == 19
     assert slow_downs(weeks(None, None, 10, 10, 10, 10))[0] == []
+
+
+@pytest.mark.parametrize(
+    ("medians", "days"),
+    [
+        ((None, None, None, 21, 21, 21, 14), {"oak": 21}),
+        ((None, None, 14, 14, 21, 21), {"oak": 14}),
+        ((None, None, None, None, None, 14, 14, 14), {"oak": 28}),  # it decides nothing any more
+        ((None, None, None, None), {}),
+        ((14, 14), {}),
+    ],
+)
+def test_what_a_payer_takes_now_is_told_by_weeks_that_have_a_median_or_waited_longer(
+    medians: tuple[int | None, ...], days: dict[str, float]
+) -> None:
+    assert present_days(weeks(*medians)) == days
 
 
 def test_slower_claims_count_though_they_are_not_decided() -> None:

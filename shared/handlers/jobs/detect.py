@@ -8,13 +8,13 @@ from uuid import UUID
 
 import orjson
 
-from shared.domain.detection import LEVEL, LONGEST_DAYS, Shift, outermost, shifts
-from shared.domain.drift import DailyRatios
+from shared.domain.detection import LEAST_N, LEVEL, LONGEST_DAYS, Shift, outermost, shifts
+from shared.domain.drift import DailyRatios, paid_shares
 from shared.domain.events import Event, Outgoing
 from shared.domain.findings import Change, Finding, changes, finding_id
 from shared.domain.ids import derive
 from shared.domain.jobs import trace_of
-from shared.domain.slowdown import SlowDown, slow_down_p, slow_downs
+from shared.domain.slowdown import SlowDown, WeekOfClaims, present_days, slow_down_p, slow_downs
 from shared.domain.statistics import false_discovery
 from shared.handlers.jobs.share import Done, Share
 from shared.ports.jobs import JobWork, Signal
@@ -31,16 +31,17 @@ def detect_behavioral_changes(share: Share) -> Done:
     work, on, customer_id = share.work, share.run.on, share.event.customer_id
     series, tested = work.denial_series(on)
     risen = shifts(series, tested=tested)
-    delays, payers = _delays(work, on)
-    drops, procedures = _drops(work, on)
+    weeks, ratios = work.weeks_of_claims(on), work.daily_ratios(on)
+    delays, payers = _delays(work, weeks, on)
+    drops, procedures = _drops(ratios)
     seen = [
         *(_of_denials(shift, work, on, customer_id) for shift in outermost(risen)),
         *(_of_delay(slow, p, q, on, customer_id) for slow, p, q in delays),
-        *(_of_payment(ratios, q, on, customer_id) for ratios, q in drops),
+        *(_of_payment(drop, q, on, customer_id) for drop, q in drops),
     ]
     open_now = work.open_findings()
     known = [finding for finding in open_now if finding.kind != "network"]
-    found = changes(known, seen, work.current_rates(known, on), on=on)
+    found = changes(known, seen, _present(known, work, weeks, ratios, on), on=on)
     work.keep_findings([change.finding for change in found], run_id=share.run.id)
     return Done(
         counts={
@@ -55,6 +56,24 @@ def detect_behavioral_changes(share: Share) -> Done:
             if s.series.kind == "denial_reason"
         ),
     )
+
+
+def _present(
+    known: Sequence[Finding],
+    work: JobWork,
+    weeks: Sequence[WeekOfClaims],
+    ratios: Sequence[DailyRatios],
+    on: date,
+) -> dict[UUID, float]:
+    """Return what the open findings are about as it is now, where there is enough to say."""
+    present = {finding: rate for finding, (rate, n) in work.current_rates(known, on).items() if n >= LEAST_N}
+    days, shares = present_days(weeks), paid_shares(ratios)
+    for finding in known:
+        if finding.kind == "payment_delay" and finding.payer_key in days:
+            present[finding.id] = days[finding.payer_key]
+        elif finding.kind == "underpayment" and (finding.payer_key, finding.subject) in shares:
+            present[finding.id] = shares[finding.payer_key, finding.subject]
+    return present
 
 
 def tally(found: Sequence[Change]) -> Mapping[str, int]:
@@ -95,9 +114,11 @@ def _of_denials(shift: Shift, work: JobWork, on: date, customer_id: UUID) -> Fin
     )
 
 
-def _delays(work: JobWork, on: date) -> tuple[list[tuple[SlowDown, float, float]], int]:
+def _delays(
+    work: JobWork, weeks: Sequence[WeekOfClaims], on: date
+) -> tuple[list[tuple[SlowDown, float, float]], int]:
     """Return the payers that surely became slower, with p and q, and how many were looked at."""
-    slower, looked_at = slow_downs(work.weeks_of_claims(on))
+    slower, looked_at = slow_downs(weeks)
     p_values = [
         slow_down_p(work.life_table(payer_key=slow.payer_key, on=on), first_week=slow.first_week)
         for slow in slower
@@ -125,9 +146,9 @@ def _of_delay(slow: SlowDown, p: float, q: float, on: date, customer_id: UUID) -
     )
 
 
-def _drops(work: JobWork, on: date) -> tuple[list[tuple[DailyRatios, float]], int]:
+def _drops(every: Sequence[DailyRatios]) -> tuple[list[tuple[DailyRatios, float]], int]:
     """Return the payers and procedures that surely pay less than before, with q, and how many were looked at."""
-    tested = [ratios for ratios in work.daily_ratios(on) if ratios.tested]
+    tested = [ratios for ratios in every if ratios.tested]
     dropped = [ratios for ratios in tested if ratios.dropped]
     q_values = false_discovery([ratios.p for ratios in dropped], tested=len(tested))
     return [(r, q) for r, q in zip(dropped, q_values, strict=True) if q <= LEVEL], len(tested)
