@@ -126,8 +126,8 @@ def whole_units(text: str) -> int:
 class Remittance:
     """One payment advice: an 835 transaction set, or the payment that a FHIR resource names.
 
-    key: what tells this advice from every other of the payer (trace number, issuer, date, amount), so that the same
-        advice sent again under another delivery id is the same advice.
+    key: what tells this advice from every other of the payer (trace number, issuer, date, amount, first claim), so that
+        the same advice sent again under another delivery id is the same advice.
     decided_source: where `decided_on` was read: `DTM405`, `BPR16`, `GS04`, `created`, `payment.date`, `decided_on` or
         empty.
     """

@@ -96,11 +96,12 @@ def delivery(delivery_id: str, body: bytes, content_type: str = "application/edi
 
 
 DENIED = advice("T1", ("C1", "4", 900, 0, "197"), ("C2", "1", 300, 250, "45"), ("C3", "4", 80, 0, "16"))
+FORWARDED = DENIED.replace(b"~ST*835*0001~", b"~ST*835*9001~").replace(b"*0001~GE*", b"*9001~GE*")
 STORY = [
     delivery("claim", (FIXTURES / "acme" / "claim_submitted.json").read_bytes(), "application/json"),
     delivery("denials", DENIED),
     delivery("denials", DENIED),  # the sender is unsure
-    delivery("denials-forwarded", DENIED),  # and a clearinghouse sends it too
+    delivery("denials-forwarded", FORWARDED),  # and a clearinghouse sends it too
     delivery("streak", advice("T2", *((f"S{n}", "4", 60, 0, "16") for n in range(3)))),
     delivery("cut-off", DENIED[:400]),
     delivery("corrected", advice("T3", ("C1", "1", 900, 700, "45"))),

@@ -71,7 +71,7 @@ class Header:
         dates = (("DTM405", self._decided), ("BPR16", element(self._bpr, 16)), ("GS04", transaction.sent_on))
         decided_source, decided_on = next(((s, on) for s, value in dates if (on := day(value))), ("", None))
         return Remittance(
-            key=self._key(transaction, payer, paid_cents, follows),
+            key=self._key(payer, paid_cents, follows),
             payer=payer,
             payee=Party(text(self._payee, 2), text(self._payee, 4)),
             trace_number=text(self._trn, 2),
@@ -90,10 +90,11 @@ class Header:
         if self._decided and day(self._decided) is None:
             yield Finding("invalid_date", f"{place}/DTM", "DTM*405 is not a date")
 
-    def _key(self, transaction: Transaction, payer: Party, paid_cents: int, follows: Segment) -> str:
+    def _key(self, payer: Party, paid_cents: int, follows: Segment) -> str:
         """Return what tells this advice from others of the payer, however often and in whichever file it comes.
 
         Trace numbers repeat where they should not (test files, and checks of nothing), so its first claim counts too.
+        Control numbers do not count: whoever forwards an advice numbers it anew.
         """
         key = "|".join(
             (
@@ -103,11 +104,21 @@ class Header:
                 element(self._bpr, 16),
                 str(paid_cents),
                 payer.id or payer.name,
-                transaction.control_number,
-                element(follows, 1) if follows[0] == "CLP" else "",
+                *(_first_claim(follows) if follows[0] == "CLP" else ()),
             )
         )
         return key if len(key) <= _MAX_KEY else f"835|{sha256(key.encode()).hexdigest()}"
+
+
+def _first_claim(clp: Segment) -> Iterator[str]:
+    """Yield a claim's number, charge, payment and payer's number. What is no amount is its own loop's to refuse."""
+    yield element(clp, 1)
+    for at in (3, 4):
+        try:
+            yield str(amount(clp, at))
+        except ElementError:
+            yield element(clp, at)
+    yield element(clp, 7)
 
 
 HEADER_SEGMENTS: Final[Mapping[str, Callable[[Header, Segment], None]]] = {

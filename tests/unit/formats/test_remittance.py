@@ -20,15 +20,30 @@ def test_a_claim_and_its_advice() -> None:
     assert payment.patient == Patient("JANE Q DOE", "W01")
     assert payment.service_on == date(2026, 1, 5)
     assert payment.remittance is summary.remittance
-    assert summary.remittance.key == "835|CHECK-9|1512345678|20260218|8000|60054|0001|PCN-1"
+    assert summary.remittance.key == "835|CHECK-9|1512345678|20260218|8000|60054|PCN-1|10000|8000|ICN-1"
     assert summary.remittance.payer == Party("ACME HEALTH PLAN", "60054")
     assert (summary.findings, payment.findings) == ((), ())
 
 
 def test_the_same_advice_in_another_interchange_has_the_same_key() -> None:
     [first], _ = read_835(make_835())
-    [second], _ = read_835(make_835(GS="GS*HP*ACME*OTHER*20260301*0900*9*X*005010X221A1", GE="GE*1*9"))
-    assert first.remittance.key == second.remittance.key
+    forwarded = {
+        "ISA": "ISA*00*          *00*          *ZZ*CLEARINGHOUSE  *ZZ*PRACTICE       *260218*0900*^*00501*7*0*P*:",
+        "GS": "GS*HP*ACME*OTHER*20260301*0900*9*X*005010X221A1",
+        "ST": "ST*835*9001",
+        "SE": "SE*{count}*9001",
+        "GE": "GE*1*9",
+        "IEA": "IEA*1*7",
+    }
+    [second], _ = read_835(make_835(CLAIM[0].replace("*100*80*", "*100.00*80.0*"), *CLAIM[1:], **forwarded))
+    assert first == second
+
+
+@pytest.mark.parametrize("clp", ["CLP*PCN-2*1*100*80*5*12*ICN-1", "CLP*PCN-1*1*100*80*5*12*ICN-2"])
+def test_advices_of_one_trace_number_are_told_apart_by_their_first_claim(clp: str) -> None:
+    [first], _ = read_835(make_835())
+    [second], _ = read_835(make_835(clp, *CLAIM[1:]))
+    assert first.remittance.key != second.remittance.key
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def test_a_claim_of_a_sample_in_full() -> None:
     """stupidedi's secondary payments, line by line as the file has them."""
     payments, [summary] = sample("stupidedi__secondary-payments.edi")
     remittance = Remittance(
-        key="835|0012524965|1559123456|20050412|122200|YOUR TAX DOLLARS AT WORK|0001|L0004828311",
+        key="835|0012524965|1559123456|20050412|122200|YOUR TAX DOLLARS AT WORK|L0004828311|1032364|91200|05090256390",
         payer=Party("YOUR TAX DOLLARS AT WORK"),
         payee=Party("ACME MEDICAL CENTER", "599944521"),
         trace_number="0012524965",
