@@ -29,6 +29,7 @@ from shared.runtime.errors import UnreadableError
 Review = Authorization | AuthorizationRequest
 
 _RESPONSES: Final = frozenset({"11", "12"})  # BHT02; 13 asks, 36 and others cancel or inquire
+_OF_PREVIOUS: Final = frozenset({"A1", "A2", "A6", "C"})  # HCR01 that changes the authorization of REF*BB
 _EVENT: Final = "EV"
 _SERVICE: Final = "SS"
 _SERVICES: Final = {"SV1": (1, 2, 4), "SV2": (2, 3, 5), "SV3": (1, 2, 6)}
@@ -80,6 +81,17 @@ def _joined(answers: list[Authorization]) -> list[Authorization]:
             first, units_authorized=sum(units) if units else None, findings=first.findings + answer.findings
         )
     return list(found.values())
+
+
+def _number(event: _Loop, service: _Loop, stated: _Loop) -> str:
+    """Return the number of what is answered: HCR02, else the previous (REF*BB) where that is prolonged or cancelled.
+
+    A refused or pended renewal leaves the authorization that it was to prolong as it is, and has no number of its own.
+    """
+    number, previous = service.number or event.number, service.previous or event.previous
+    if stated.action in _OF_PREVIOUS and not stated.not_considered:
+        return number or previous
+    return "" if number == previous else number
 
 
 class _Reviews:
@@ -214,7 +226,7 @@ class _Reviews:
         serviced = service.serviced if any(service.serviced) else event.serviced
         effective_on, expires_on = valid if any(valid) else serviced
         return Authorization(
-            number=service.number or event.number or service.previous or event.previous,
+            number=_number(event, service, stated),
             payer=party(self._levels.named("X3")),
             patient=self._patient(),
             procedure=self._procedure(service),

@@ -173,6 +173,29 @@ def test_the_action_decides(action: str, status: str) -> None:
     assert (answer.status, answer.number, answer.reason, answer.findings) == (status, "N-1", "04", ())
 
 
+RENEWAL = f"{EVENT}REF*BB*N-0~DTP*AAH*RD8*20261201-20270131~"
+
+
+@pytest.mark.parametrize(
+    "said", ["HCR*A3**0V~", "HCR*A4~", "HCR*CT~", "HCR*NA~", "HCR*A3*N-0*0V~", "AAA*N**33*C~"]
+)
+def test_a_renewal_that_is_not_certified_leaves_the_authorization_as_it_was(said: str) -> None:
+    (answer,) = answers(f"{RENEWAL}{said}")
+    assert (answer.number, answer.trace_number) == ("", "T-1")
+
+
+@pytest.mark.parametrize("action", ["A1", "A2", "A6", "C"])
+def test_an_authorization_that_is_prolonged_or_cancelled_keeps_its_number(action: str) -> None:
+    (answer,) = answers(f"{RENEWAL}HCR*{action}~")
+    assert (answer.number, answer.expires_on) == ("N-0", date(2027, 1, 31))
+
+
+def test_a_renewal_under_a_number_of_its_own_has_that_one() -> None:
+    assert [
+        answer.number for action in ("A1", "A3") for answer in answers(f"{RENEWAL}HCR*{action}*N-1~")
+    ] == ["N-1"] * 2
+
+
 def test_an_unknown_action_certifies_nothing() -> None:
     (answer,) = answers(f"{EVENT}HCR*ZZ*N-1~")
     assert answer.status == "pended"
