@@ -5,6 +5,7 @@ Source: 005010X221A1 and 004010X091A1, loops 2100 (claim payment) and 2110 (serv
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from hashlib import sha256
 from typing import Final
 
 from shared.domain.claims import (
@@ -15,6 +16,7 @@ from shared.domain.claims import (
     ServiceLine,
 )
 from shared.formats.decision import CLAIM_STATUS, PATIENT_OWES, Stated, decide
+from shared.formats.x12.claim_numbers import number_of
 from shared.formats.x12.elements import (
     Segment,
     amount,
@@ -28,6 +30,7 @@ from shared.formats.x12.elements import (
 from shared.formats.x12.line_loop import LINE_DATES, LineLoop
 from shared.formats.x12.names import patient, rendering_provider
 
+_DIGITS: Final = 16
 _CLAIM_DATES: Final = frozenset({"232"})
 
 
@@ -127,11 +130,14 @@ class ClaimLoop:
         reasons = [*self.adjustments, *(reason for line in lines for reason in line.adjustments)]
         patient_cents = _patient_cents(clp, reasons, stated)
         self._balance(charge_cents, paid_cents, reasons, stated)
+        payers_number = text(clp, 7)
         return ClaimPayment(
             remittance=remittance,
             position=position,
-            claim_number=required(clp, 1),
-            payer_claim_number=text(clp, 7),
+            claim_number=number_of(
+                required(clp, 1), remittance.payer, payers_number or _place_in(remittance, position)
+            ),
+            payer_claim_number=payers_number,
             status=decide(
                 stated=stated,
                 charge_cents=charge_cents,
@@ -173,6 +179,11 @@ class ClaimLoop:
 
     def _find(self, finding: str, place: str, detail: str) -> None:
         self._findings.append(Finding(finding, place, detail))
+
+
+def _place_in(remittance: Remittance, position: int) -> str:
+    """Return what tells a claim without any number from all others: its place in its advice."""
+    return f"{sha256(remittance.key.encode()).hexdigest()[:_DIGITS]}/{position + 1}"
 
 
 def _patient_cents(clp: Segment, reasons: Iterable[Adjustment], stated: Stated) -> int:

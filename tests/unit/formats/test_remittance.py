@@ -46,6 +46,29 @@ def test_advices_of_one_trace_number_are_told_apart_by_their_first_claim(clp: st
     assert first.remittance.key != second.remittance.key
 
 
+@pytest.mark.parametrize("zeros", ["0", "000"])
+def test_claims_that_came_without_a_number_are_told_apart_by_the_payers(zeros: str) -> None:
+    """X12 RFI 535: a payer writes 0 where the claim had none."""
+    loops = [
+        f"CLP*{zeros}*1*50*40**12*ICN-1",
+        "CAS*CO*45*10",
+        f"CLP*{zeros}*1*50*40**12*ICN-2",
+        "CAS*CO*45*10",
+    ]
+    payments, _ = read_835(make_835(*loops))
+    assert [payment.claim_number for payment in payments] == ["60054/ICN-1", "60054/ICN-2"]
+    assert [payment.payer_claim_number for payment in payments] == ["ICN-1", "ICN-2"]
+
+
+def test_claims_without_any_number_are_told_apart_by_their_place_in_the_advice() -> None:
+    loops = ["CLP*0*1*50*40**12", "CAS*CO*45*10", "CLP*0*1*50*40**12", "CAS*CO*45*10"]
+    first, _ = read_835(make_835(*loops))
+    again, _ = read_835(make_835(*loops))
+    other, _ = read_835(make_835(*loops, TRN="TRN*1*CHECK-10*1512345678"))
+    assert first == again
+    assert len({payment.claim_number for payment in first + other}) == 4
+
+
 @pytest.mark.parametrize(
     ("instead", "expected"),
     [
