@@ -288,7 +288,8 @@ class ClaimStatus:
     kind: `acknowledgement` (277CA: was it taken) or `status` (277: what became of it).
     level: whose submissions it speaks of: `claim`, `provider` or `receiver`. Above `claim` it names no claim, and a
         rejection there rejects all that is below.
-    claim_number: ours (REF*EJ, else TRN02); empty above `claim`. trace_number: TRN02.
+    claim_number: ours (REF*EJ; of an acknowledgement TRN02), else the payer's with whose it is; empty above `claim`.
+    trace_number: TRN02.
     standing: `shared/formats/standing.py` says how it follows from the codes. action: STC03, `WQ` or `U`.
     paid_cents: None where the form has no place for it.
     """

@@ -1,6 +1,7 @@
 """Claim status (277) and claim acknowledgement (277CA): a status as each traced loop ends. Pure: no I/O.
 
-The two are one transaction set, told apart only by GS08. Source: 005010X212, 005010X214; 005010X364 (data reporting).
+The two are one transaction set, told apart only by GS08. Source: 005010X212, 005010X214; 005010X213 (request for
+information); 005010X364 (data reporting).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Final
 
 from shared.domain.claims import ClaimStatus, Finding, LineStatus, StatusCode
 from shared.formats.standing import standing
+from shared.formats.x12.claim_numbers import number_of
 from shared.formats.x12.dates import first_day
 from shared.formats.x12.elements import Segment, components, day, element, optional_amount, required, text
 from shared.formats.x12.envelope import Transaction
@@ -16,7 +18,8 @@ from shared.formats.x12.loops import Levels, read_loops
 from shared.formats.x12.names import party, person
 from shared.runtime.errors import UnreadableError
 
-_ANSWERS: Final = "X212"  # what was asked with a 276; every other guide acknowledges
+_REQUESTS: Final = "X213"  # for more about a claim
+_STATUSES: Final = ("X212", _REQUESTS)  # X212 answers a 276; every other guide acknowledges
 _LEVELS: Final = {"20": "payer", "21": "receiver", "19": "provider"}
 _CLAIM: Final = "claim"
 _REJECTED: Final = "rejected"
@@ -37,7 +40,8 @@ class _Statuses:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self._levels = Levels(transaction)
-        self._answers = _ANSWERS in transaction.guide
+        self._states = any(guide in transaction.guide for guide in _STATUSES)
+        self._requests = _REQUESTS in transaction.guide
         self._loop: _TraceLoop | None = None
         self._traces = self._statuses = 0
         self._stated: dict[bool, int] = {}  # by whether rejected: what the receiver's totals say
@@ -83,9 +87,9 @@ class _Statuses:
         names = self._levels
         level = _LEVELS.get(names.level, _CLAIM)
         status = loop.close(
-            kind="status" if self._answers else "acknowledgement",
+            kind="status" if self._states else "acknowledgement",
             level=level,
-            own_number=self._answers,
+            payers_trace=self._requests,
             levels=names,
         )
         self._loop = None
@@ -152,23 +156,29 @@ class _TraceLoop:
         self._end_line()
         self._svc = svc
 
-    def close(self, *, kind: str, level: str, own_number: bool, levels: Levels) -> ClaimStatus:
-        """Return the status. own_number: REF*EJ holds our number for the claim, and TRN02 that of the question."""
+    def close(self, *, kind: str, level: str, payers_trace: bool, levels: Levels) -> ClaimStatus:
+        """Return the status.
+
+        Of a `status` REF*EJ holds our number for the claim, and TRN02 that of the question, or with `payers_trace` the
+        payer's for the claim; of an acknowledgement TRN02 is ours.
+        """
         self._end_line()
         stc, numbers = self._stc, self._numbers
-        trace = required(self._trn, 2)
+        trace, payer = required(self._trn, 2), party(levels.named("PR", "ACV"))
+        own = numbers.get("EJ", "") if kind == "status" else trace
+        payers = numbers.get("1K", "") or (trace if payers_trace else "")
         paid = optional_amount(stc, _PAID_AT) if element(stc, _PAID_AT) else None
         return ClaimStatus(
             kind=kind,
             level=level,
             standing=standing(self.codes),
             codes=tuple(self.codes),
-            payer=party(levels.named("PR", "ACV")),
+            payer=payer,
             provider=party(levels.named("1P", "85")),
             patient=person(levels.named("QC"), levels.named("IL")),
             trace_number=trace,
-            claim_number=((own_number and numbers.get("EJ")) or trace) if level == _CLAIM else "",
-            payer_claim_number=numbers.get("1K", ""),
+            claim_number=number_of(own, payer, payers or trace) if level == _CLAIM else "",
+            payer_claim_number=payers,
             clearinghouse_number=numbers.get("D9", ""),
             action=text(stc, 3),
             charge_cents=optional_amount(stc, 4),

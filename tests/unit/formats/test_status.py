@@ -131,6 +131,51 @@ def test_totals_that_are_not_those_of_the_claims_are_a_finding() -> None:
     assert ("totals_unbalanced", f"{SET}/AMT") in [(f.code, f.place) for r in records for f in r.findings]
 
 
+def answered(guide: str, *numbers: str) -> ClaimStatus:
+    """Read a 277 of one claim, with these segments after its STC."""
+    segments = ["HL*1**20*1", "NM1*PR*2*ACME*****PI*60054", "HL*2*1*21*1", "NM1*41*2*PRACTICE", "HL*3*2*19*1"]
+    segments += [
+        "NM1*1P*2*PRACTICE",
+        "HL*4*3*PT",
+        "NM1*QC*1*DOE*JANE",
+        "TRN*2*T-1",
+        "STC*R4:294*20261101",
+        *numbers,
+    ]
+    head = "ISA*00*          *00*          *ZZ*PAYER          *ZZ*PRACTICE       *261101*1200*^*00501*000000001*0*P*:~"
+    body = "".join(
+        f"{segment}~" for segment in (f"ST*277*0001*{guide}", "BHT*0085*48*B1*20261101*1200", *segments)
+    )
+    body += f"SE*{len(segments) + 3}*0001~GE*1*1~IEA*1*000000001~"
+    (status,) = read_all(f"{head}GS*HN*PAYER*PRACTICE*20261101*1200*1*X*{guide}~{body}".encode())
+    assert isinstance(status, ClaimStatus)
+    return status
+
+
+def test_a_request_for_information_is_about_our_claim() -> None:
+    """X213: TRN02 is the payer's number of the claim, and REF*EJ ours."""
+    status = answered("005010X213", "REF*EJ*PCN-1")
+    assert (status.kind, status.claim_number, status.payer_claim_number) == ("status", "PCN-1", "T-1")
+    assert status.standing == "information_requested"
+
+
+@pytest.mark.parametrize(
+    ("guide", "numbers", "expected"),
+    [
+        ("005010X212", ("REF*EJ*PCN-1", "REF*1K*ICN-1"), "PCN-1"),
+        ("005010X212", ("REF*1K*ICN-1",), "60054/ICN-1"),
+        ("005010X212", ("REF*EJ*0", "REF*1K*ICN-1"), "60054/ICN-1"),
+        ("005010X212", (), "60054/T-1"),
+        ("005010X213", (), "60054/T-1"),
+        ("005010X214", ("REF*1K*ICN-1",), "T-1"),
+    ],
+)
+def test_a_status_without_our_number_goes_by_the_payers(
+    guide: str, numbers: tuple[str, ...], expected: str
+) -> None:
+    assert answered(guide, *numbers).claim_number == expected
+
+
 def test_a_trace_without_a_number_is_refused() -> None:
     assert refused(acknowledged(trace="TRN*2*MILLS66666~>TRN*2~")).place == f"{SET}/TRN[7]"
 
