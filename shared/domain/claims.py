@@ -366,8 +366,12 @@ Record = (
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A payer's payload on its way to a parser. format: `auto`, or a name in `shared/formats/registry.py`."""
+    """A payer's payload on its way to a parser. format: `auto`, or a name in `shared/formats/registry.py`.
+
+    connection_id: over which it came; empty where nothing is stored of it.
+    """
 
     body: bytes = field(repr=False)
     content_type: str = ""
     format: str = "auto"
+    connection_id: str = ""

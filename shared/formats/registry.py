@@ -12,6 +12,7 @@ from typing import Final
 from shared.domain.claims import Delivery, Record
 from shared.formats.canonical import read_canonical, read_canonical_value
 from shared.formats.cloud_events import read_cloud_event
+from shared.formats.fhir.local import scoped
 from shared.formats.fhir.reader import read_fhir, read_fhir_value
 from shared.formats.json_text import Json
 from shared.formats.stedi import read_stedi, read_stedi_value
@@ -22,6 +23,7 @@ AUTO: Final = "auto"
 
 _BLANK: Final = b"\xef\xbb\xbf \t\r\n"
 _HEAD: Final = 4096  # prose that may stand before X12
+_X12_NAME: Final = "x12"
 _X12 = re.compile(
     rb"(?<![A-Za-z0-9])(?:ISA[^A-Za-z0-9 \r\n]|GS[^\w\s][A-Z]{2}[^\w\s]|ST[^\w\s][0-9]{3}[^\w\s])"
 ).search
@@ -106,7 +108,7 @@ _TABLE: Final = (
         read_fhir,
     ),
     Format("canonical", frozenset({"application/json"}), _looks_like_json, read_canonical),
-    Format("x12", frozenset({"application/edi-x12", "application/x12"}), _looks_like_x12, read_x12),
+    Format(_X12_NAME, frozenset({"application/edi-x12", "application/x12"}), _looks_like_x12, read_x12),
 )
 _BY_NAME: Final = {entry.name: entry for entry in _TABLE}
 
@@ -116,11 +118,16 @@ FORMATS: Final = tuple(_BY_NAME)
 def read(delivery: Delivery) -> Iterator[Record]:
     """Yield what a payer's payload states, in its order, each record as soon as it is complete.
 
+    A name that one server alone knows (FHIR) has the delivery's connection before it, so that no two servers share one.
     Raises:
         UnreadableError: at any point, also after records were yielded: keep none of them then. The place says what is
             at fault; `unknown_format` where we have no reader for it. No payload raises anything else.
     """
-    return detect(delivery).format.read(delivery.body)
+    found = detect(delivery).format
+    records = found.read(delivery.body)
+    if found.name == _X12_NAME:  # it has no such names
+        return records
+    return (scoped(record, delivery.connection_id) for record in records)
 
 
 def detect(delivery: Delivery) -> Detected:

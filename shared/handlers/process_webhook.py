@@ -48,6 +48,7 @@ def _store(transaction: EventTransaction, event: Event, body: bytes, clock: Cloc
             body=body,
             content_type=event.content_type,
             format=event.extensions.get("payloadformat", "auto"),
+            connection_id=event.extensions.get("connectionid", ""),
         )
     )
     strange: Counter[tuple[str, str]] = Counter()

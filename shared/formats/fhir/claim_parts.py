@@ -15,30 +15,32 @@ from shared.formats.fhir.elements import (
     reference,
     reference_identifier,
 )
+from shared.formats.fhir.local import LOCAL_NAME, local, local_name
 from shared.formats.json_members import MemberError, children, each, inside, text, texts
 from shared.formats.json_text import Json
 
 
 def own_number(resource: Json) -> str:
-    """Return the resource's first identifier, else its id.
+    """Return the resource's first identifier, else its id as a local name (`Claim/1`).
 
     Raises:
         MemberError: it has neither.
     """
-    number = identifier(resource) or text(resource, "id")
+    number = identifier(resource) or local_name(resource)
     if not number:
         raise MemberError("identifier", "missing, and there is no id")
     return number
 
 
 def referred_number(resource: Json, name: str) -> str:
-    """Return the number of a claim that is referred to: an identifier, else the last part of the reference; or empty.
+    """Return the number of a claim that is referred to: an identifier, else its local name (`Claim/1`); or empty.
 
     A contained resource's id means nothing outside, so only its identifier counts.
     """
     target = reference(resource, name)
-    number = reference_identifier(resource, name) or identifier(contained(resource, target))
-    return number or ("" if target.startswith("#") else target.rstrip("/").rpartition("/")[2])
+    referred = contained(resource, target)
+    number = reference_identifier(resource, name) or identifier(referred)
+    return number or local(text(referred, LOCAL_NAME)) or local(target)
 
 
 def patient(resource: Json) -> Patient:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.domain.claims import Finding
+from shared.formats.fhir.local import LOCAL_NAME, local_name
 from shared.formats.json_members import child, children, text
 from shared.formats.json_text import Json
 
@@ -102,7 +103,7 @@ class Context:
         referred = self.resources.get(target)
         if referred is None:
             return reference
-        contained.append({**referred, "id": target})
+        contained.append({**referred, "id": target, LOCAL_NAME: local_name(referred)})
         return {**reference, "reference": f"#{target}"}
 
     def _coverage(self, resource: Json) -> Json:

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from shared.domain.claims import Party
 from shared.domain.money import cents
+from shared.formats.fhir.local import local
 from shared.formats.json_members import MemberError, child, children, each, inside, text
 from shared.formats.json_text import Json
 
@@ -84,7 +85,7 @@ def contained(resource: Json, target: str) -> Json:
 def party(resource: Json, name: str) -> Party:
     """Return who a reference names: by its own display and identifier, else by the contained resource's.
 
-    id: an identifier's value, else the target as written (`Organization/2`).
+    id: an identifier's value, else the target's local name (`Organization/2`).
     """
     target = reference(resource, name)
     referred = contained(resource, target)
@@ -92,9 +93,7 @@ def party(resource: Json, name: str) -> Party:
     own_name = referred.get("name")  # a string for an organization, a list for a person
     return Party(
         name=display or (text(referred, "name") if isinstance(own_name, str) else ""),
-        id=reference_identifier(resource, name)
-        or identifier(referred)
-        or ("" if target.startswith("#") else target),
+        id=reference_identifier(resource, name) or identifier(referred) or local(target),
     )
 
 

@@ -8,6 +8,7 @@ Source: FHIR R4, Resource.id, Resource.meta (versionId, lastUpdated).
 from datetime import UTC, datetime
 from typing import Final
 
+from shared.formats.fhir.local import Local
 from shared.formats.json_members import inside, text
 from shared.formats.json_text import Json
 
@@ -25,9 +26,12 @@ def version(resource: Json) -> tuple[str, str]:
     )
     if not number or not (changed_at or numbered):
         return "", ""
-    payer = inside(resource, "insurer", lambda r: text(r, "reference") or text(r, "display"))
+    referred = inside(resource, "insurer", lambda r: text(r, "reference"))
+    payer = referred or inside(resource, "insurer", lambda r: text(r, "display"))
     key = "|".join((text(resource, "resourceType"), payer, number))
-    return key, f"{changed_at}|{numbered.zfill(_DIGITS) if numbered.isdecimal() else numbered}"
+    return Local(
+        key
+    ) if referred else key, f"{changed_at}|{numbered.zfill(_DIGITS) if numbered.isdecimal() else numbered}"
 
 
 def _instant(written: str) -> str:

@@ -33,7 +33,7 @@ def place(**members: object) -> str:
 def test_samples_agree_with_a_plain_reading(path: Path) -> None:
     [claim] = read_all(path.read_bytes())
     raw = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-    number = raw["identifier"][0]["value"] if "identifier" in raw else raw["id"]
+    number = raw["identifier"][0]["value"] if "identifier" in raw else f"Claim/{raw['id']}"
     if raw["use"] == "preauthorization":
         assert isinstance(claim, AuthorizationRequest)
         assert (claim.trace_number, str(claim.requested_on)) == (number, raw["created"])
@@ -128,7 +128,7 @@ def test_a_date_keeps_the_day_it_was_written_with(created: str | None, expected:
 @pytest.mark.parametrize(
     "related",
     [
-        {"claim": {"reference": "Claim/77"}},
+        {"claim": {"reference": "Claim/1", "identifier": {"value": "77"}}},
         {"claim": {"identifier": {"value": "77"}}},
         {"reference": {"value": "77"}},
     ],

@@ -117,7 +117,7 @@ def test_a_payment_of_a_sample_in_full() -> None:
         decided_on=date(2014, 8, 16),
         decided_source="created",
     )
-    assert (payment.claim_number, payment.payer_claim_number) == ("15476332402", "R3500")
+    assert (payment.claim_number, payment.payer_claim_number) == ("oralhealthclaim/15476332402", "R3500")
     assert (payment.charge_cents, payment.paid_cents, payment.patient_cents) == (13_557, 10_047, 1_000)
     assert (payment.status, payment.status_code) == (PaymentStatus.PAID, "complete")
     assert payment.lines == (
@@ -144,7 +144,7 @@ def test_a_claim_that_could_not_be_processed_is_denied_for_its_errors() -> None:
     assert isinstance(payment, ClaimPayment)
     assert (payment.status, payment.claim_number, payment.remarks) == (
         PaymentStatus.DENIED,
-        "100156",
+        "Claim/100156",
         ("a002",),
     )
 
@@ -243,11 +243,12 @@ def test_what_a_payment_holds_back_for_other_reasons_is_the_advices() -> None:
     ("members", "number"),
     [
         ({}, "PCN-1"),
-        ({"request": {"reference": "Claim/77"}}, "77"),
-        ({"request": {"reference": "https://payer.example/fhir/Claim/77"}}, "77"),
+        ({"request": {"reference": "Claim/77"}}, "Claim/77"),
+        ({"request": {"reference": "Claim/77/_history/2"}}, "Claim/77"),
+        ({"request": {"reference": "https://payer.example/fhir/Claim/77"}}, "Claim/77"),
         ({"request": {"reference": "#c"}, "contained": [{"id": "c", "identifier": [{"value": "78"}]}]}, "78"),
         ({"request": None}, "ICN-1"),
-        ({"request": None, "identifier": None}, "R1"),
+        ({"request": None, "identifier": None}, "ClaimResponse/R1"),
         ({"request": None, "claim": {"identifier": {"value": "79"}}}, "79"),
         (
             {
