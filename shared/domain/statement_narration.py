@@ -78,7 +78,7 @@ def _standing(status: ClaimStatus) -> Facts:
 def _acknowledgement(said: Acknowledgement) -> Facts:
     return {
         "submission": {
-            "level": "set" if said.set_number else "group",
+            "level": "set" if said.set_number else "interchange" if said.kind == "TA1" else "group",
             "outcome": said.outcome,
             "kind": said.kind,
             "group_number": said.group_number,

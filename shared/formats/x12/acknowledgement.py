@@ -1,6 +1,6 @@
-"""Implementation acknowledgement (999): what a receiver made of each transaction set that we sent. Pure: no I/O.
+"""Acknowledgements: what a receiver made of each transaction set (999) or interchange (TA1) of ours. Pure: no I/O.
 
-Source: 005010X231A1.
+Source: 005010X231A1; ASC X12.5, TA1 Interchange Acknowledgment.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,6 +27,23 @@ def read_acknowledgements(transaction: Transaction) -> Iterator[Acknowledgement]
         UnreadableError: as `read_loops`; or it acknowledges nothing.
     """
     return read_loops(transaction, _Acknowledgements(transaction))
+
+
+def read_interchange_acknowledgement(ta1: Segment, receiver: str) -> Acknowledgement:
+    """Return what a receiver made of an interchange of ours. receiver: ISA06, since we number those for each anew.
+
+    Raises:
+        ElementError: it does not say which, or what.
+    """
+    outcome, note = _OUTCOMES.get(required(ta1, 4), REJECTED), text(ta1, 5)
+    return Acknowledgement(
+        kind="TA1",
+        group_number=f"{receiver}/{required(ta1, 1)}",
+        set_number="",
+        outcome=outcome,
+        errors=(note,) if note.strip("0") else (),
+        stated_on=day(element(ta1, 2)),
+    )
 
 
 class _Acknowledgements:

@@ -95,12 +95,18 @@ class Envelope:
 
     def __init__(self, interchange: Interchange) -> None:
         self._interchange = interchange
-        self._place = interchange.place
+        self.place = interchange.place
         self._group_place = interchange.place
         self._group: Segment = []
         self._groups = self._sets = 0
         self._findings: list[Finding] = []
+        self.acknowledged: list[Segment] = []  # TA1: what became of interchanges of ours
         self._damaged = interchange.prefaced or interchange.trimmed
+
+    @property
+    def sender(self) -> str:
+        """ISA06."""
+        return element(self._interchange.isa, 6)
 
     def transactions(self) -> Iterator[Transaction]:
         """Yield the transaction sets in order; the caller reads each to its SE before it asks for the next.
@@ -121,13 +127,13 @@ class Envelope:
                 case "IEA":
                     return self._close(segment)
                 case "TA1":
-                    pass  # an acknowledgement of an interchange of ours: nothing of a claim
+                    self.acknowledged.append(segment)
                 case _:
                     name = _segment_id(segment)
                     raise UnreadableError(
                         "outside of any transaction set", place=f"{self._group_place}/{name}"
                     )
-        raise UnreadableError("the payload ends before the interchange's IEA", place=f"{self._place}/IEA")
+        raise UnreadableError("the payload ends before the interchange's IEA", place=f"{self.place}/IEA")
 
     def found(self, code: str, place: str, detail: str) -> Finding:
         """Return a finding, if the header vouches for the rest.
@@ -156,17 +162,17 @@ class Envelope:
     def _inspect_header(self) -> None:
         interchange = self._interchange
         if interchange.prefaced:
-            self._findings.append(Finding("text_before_interchange", self._place, "skipped"))
+            self._findings.append(Finding("text_before_interchange", self.place, "skipped"))
         if interchange.trimmed or interchange.padded:
             self._findings.append(
-                Finding("isa_width", self._place, "ISA elements are not of their fixed width")
+                Finding("isa_width", self.place, "ISA elements are not of their fixed width")
             )
 
     def _open_group(self, segment: Segment) -> None:
         self._groups += 1
         self._sets = 0
         self._group = segment
-        self._group_place = f"{self._place}/GS[{self._groups}]"
+        self._group_place = f"{self.place}/GS[{self._groups}]"
 
     def _open(self, index: int, segment: Segment, segments: NumberedSegments) -> Transaction:
         self._sets += 1
@@ -191,10 +197,10 @@ class Envelope:
         self.expect("set_count", place, element(segment, 1), str(self._sets))
         self.expect("control_number", place, element(segment, 2), element(self._group, 6))
         self._group = []
-        self._group_place = self._place
+        self._group_place = self.place
 
     def _close(self, segment: Segment) -> None:
-        place = f"{self._place}/IEA"
+        place = f"{self.place}/IEA"
         if self._group:
             self._findings.append(self.found("group_open", place, "the last GS has no GE"))
         self.expect("group_count", place, element(segment, 1), str(self._groups))

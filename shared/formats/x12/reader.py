@@ -6,7 +6,8 @@ from io import BytesIO
 from typing import Final
 
 from shared.domain.claims import Record
-from shared.formats.x12.acknowledgement import read_acknowledgements
+from shared.formats.x12.acknowledgement import read_acknowledgements, read_interchange_acknowledgement
+from shared.formats.x12.elements import ElementError
 from shared.formats.x12.envelope import Envelope, Transaction
 from shared.formats.x12.interchange import Interchange, Stream, interchanges
 from shared.formats.x12.remittance import read_remittance
@@ -50,16 +51,27 @@ def read_stream(stream: Stream) -> Iterator[Record]:
 def _read_interchange(interchange: Interchange) -> Iterator[Record]:
     envelope = Envelope(interchange)
     last: Record | None = None
+    for record in _read_sets(envelope):
+        if last is not None:
+            yield last
+        last = record
+    if last is None:
+        raise UnreadableError("no transaction set in it", place=interchange.place, code="unknown_format")
+    yield replace(last, findings=last.findings + envelope.take_findings())
+
+
+def _read_sets(envelope: Envelope) -> Iterator[Record]:
+    """Yield the records of an interchange's sets, then what it says of interchanges of ours."""
     for transaction in envelope.transactions():
         read = TRANSACTION_SETS.get(transaction.kind)
         if read is None:
             raise UnreadableError(
                 "a transaction set we do not read", place=transaction.place, code="unknown_format"
             )
-        for record in read(transaction):
-            if last is not None:
-                yield last
-            last = record
-    if last is None:
-        raise UnreadableError("no transaction set in it", place=interchange.place, code="unknown_format")
-    yield replace(last, findings=last.findings + envelope.take_findings())
+        yield from read(transaction)
+    for number, ta1 in enumerate(envelope.acknowledged, 1):
+        try:
+            yield read_interchange_acknowledgement(ta1, envelope.sender)
+        except ElementError as exc:
+            place = f"{envelope.place}/TA1[{number}]"
+            raise UnreadableError(f"{exc.element} is {exc.detail}", place=place) from exc

@@ -14,7 +14,7 @@ from shared.runtime.errors import UnreadableError
 
 @dataclass(frozen=True, slots=True)
 class TransactionSet:
-    """One ST … SE as a payload. place: in the file, such as `ISA[1]/GS[2]/ST[3]`. kind: ST01."""
+    """One ST … SE as a payload, or a TA1. place: in the file, such as `ISA[1]/GS[2]/ST[3]`. kind: ST01, or TA1."""
 
     place: str
     kind: str
@@ -41,7 +41,7 @@ class _Sets:
         self._interchange = interchange
         self._limit = limit
         self._group: Segment = []
-        self._groups = self._sets = 0
+        self._groups = self._sets = self._acknowledged = 0
         self._open: list[Segment] = []
         self._size = 0
 
@@ -58,7 +58,14 @@ class _Sets:
                 self._take(name, segment)
             elif name == "GS":
                 self._group, self._groups, self._sets = segment, self._groups + 1, 0
-            elif name not in {"GE", "IEA", "TA1"}:
+            elif name == "TA1":
+                self._acknowledged += 1
+                yield TransactionSet(
+                    f"{self._interchange.place}/TA1[{self._acknowledged}]",
+                    name,
+                    self._enveloped([segment], 0),
+                )
+            elif name not in {"GE", "IEA"}:
                 raise UnreadableError("outside of any transaction set", place=self._place)
             if name == "IEA":
                 return
@@ -82,11 +89,13 @@ class _Sets:
 
     def _close(self) -> TransactionSet:
         """Return the open set between the headers that it stood under and trailers that fit them."""
-        interchange, segments, self._open = self._interchange, self._open, []
-        isa, group = interchange.isa, self._group
-        whole = [isa, *([group] if group else []), *segments]
+        segments, self._open = self._open, []
+        group, whole = self._group, segments
         if group:
-            whole.append(["GE", "1", element(group, 6)])
-        whole.append(["IEA", "1" if group else "0", element(isa, 13)])
-        text = "".join(interchange.element.join(segment) + interchange.terminator for segment in whole)
-        return TransactionSet(self._place, element(segments[0], 1), text.encode())
+            whole = [group, *segments, ["GE", "1", element(group, 6)]]
+        return TransactionSet(self._place, element(segments[0], 1), self._enveloped(whole, 1 if group else 0))
+
+    def _enveloped(self, segments: list[Segment], groups: int) -> bytes:
+        interchange = self._interchange
+        whole = [interchange.isa, *segments, ["IEA", str(groups), element(interchange.isa, 13)]]
+        return "".join(interchange.element.join(s) + interchange.terminator for s in whole).encode()

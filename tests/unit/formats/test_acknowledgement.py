@@ -2,6 +2,8 @@
 
 from datetime import date
 
+import pytest
+
 from shared.domain.claims import Acknowledgement
 from tests.unit.formats.advices import FIXTURES, read_all, refused
 
@@ -48,6 +50,34 @@ def test_what_is_wrong_in_an_invalid_one_is_a_finding_at_its_place() -> None:
         ("acknowledgement_repeated", f"{SET}/AK2[1]/IK5"),
         ("set_count", f"{SET}/AK9"),
         ("segment_count", f"{SET}/SE"),
+    ]
+
+
+ISA = "ISA*00*          *00*          *ZZ*PAYER          *ZZ*PRACTICE       *261101*1200*^*00501*000000001*0*P*:~"
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "errors"),
+    [
+        ("A*000", "accepted", ()),
+        ("E*003", "accepted_with_errors", ("003",)),
+        ("R*024", "rejected", ("024",)),
+        ("?", "rejected", ()),
+    ],
+)
+def test_an_interchange_of_acknowledgements_of_interchanges(
+    said: str, outcome: str, errors: tuple[str, ...]
+) -> None:
+    assert read_all(f"{ISA}TA1*000000042*261031*1200*{said}~IEA*0*000000001~".encode()) == [
+        Acknowledgement("TA1", "PAYER/000000042", "", outcome, errors, stated_on=date(2026, 10, 31))
+    ]
+
+
+def test_an_interchange_is_acknowledged_beside_its_sets() -> None:
+    body = altered("~GS*", "~TA1*000000042*261031*1200*R*024~GS*")
+    assert [(said.kind, said.outcome) for said in read_all(body) if isinstance(said, Acknowledgement)] == [
+        ("837", "accepted"),
+        ("TA1", "rejected"),
     ]
 
 

@@ -143,7 +143,7 @@ def test_places_count_within_what_holds_them() -> None:
         (make_835(IEA="") + make_835(), "ISA[1]/ISA"),
         (make_835(GE="GE*1*7~CLP*PCN-2*1*1*1"), "ISA[1]/CLP"),
         (HEADER[0].encode() + b"~IEA*0*42~", "ISA[1]"),
-        (HEADER[0].encode() + b"~TA1*1*260101*1200*A*000~IEA*0*42~", "ISA[1]"),
+        (HEADER[0].encode() + b"~TA1*1*260101*1200**000~IEA*0*42~", "ISA[1]/TA1[1]"),
         (make_835(*CLAIM[:3], "NM1*QC*1*D\0E"), "character 384"),
     ],
 )

@@ -45,6 +45,13 @@ def test_a_piece_is_the_set_between_headers_and_trailers_that_fit() -> None:
     assert split(piece.body) == [piece]
 
 
+def test_an_acknowledgement_of_an_interchange_is_a_piece() -> None:
+    body = make_835(GS=f"TA1*000000007*260216*1200*R*024~{HEADER[1]}")
+    said, advice = split(body)
+    assert (said.place, said.kind, advice.kind) == ("ISA[1]/TA1[1]", "TA1", "835")
+    assert [*read_all(advice.body), *read_all(said.body)] == read_all(body)
+
+
 def test_names_in_other_alphabets_stay_what_they_are() -> None:
     body = make_835().replace(b"DOE*JANE", "MÜLLER*ŻANETA".encode())
     (piece,) = split(body)
