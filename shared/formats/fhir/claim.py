@@ -9,6 +9,7 @@ from typing import Final
 from shared.domain.claims import Finding, ServiceLine, SubmittedClaim
 from shared.domain.money import cents
 from shared.formats.fhir.claim_parts import (
+    WITHDRAWN,
     diagnoses,
     item_serviced_on,
     modifiers,
@@ -25,14 +26,15 @@ from shared.formats.json_text import Json
 
 _ORIGINAL: Final = "1"  # claim frequency codes, as in CLM05-3
 _REPLACEMENT: Final = "7"
+_VOID: Final = "8"
 _REPLACES: Final = frozenset({"prior", "replaces", "replacement"})
 
 
 def read_claim(resource: Json, place: str) -> SubmittedClaim:
     """Return a submitted claim.
 
-    claim_number: the first identifier, else the resource's id. charge: `total`, else the sum of the items. frequency: 7
-    where `related` says that an earlier claim is replaced, else 1.
+    claim_number: the first identifier, else the resource's id. charge: `total`, else the sum of the items. frequency: 8
+    of a claim that was withdrawn, 7 where `related` says that an earlier one is replaced, else 1.
     Raises:
         MemberError: an element we keep is of the wrong kind, or the claim has neither identifier nor id.
     """
@@ -49,7 +51,7 @@ def read_claim(resource: Json, place: str) -> SubmittedClaim:
         patient=patient(resource),
         charge_cents=total if total is not None else sum(line.charge_cents for line in lines),
         use=text(resource, "use") or "claim",
-        frequency=_REPLACEMENT if original else _ORIGINAL,
+        frequency=_frequency(resource, original),
         original_claim_number=original,
         authorization_number=_authorization_number(resource),
         submitted_on=day(resource, "created"),
@@ -58,6 +60,12 @@ def read_claim(resource: Json, place: str) -> SubmittedClaim:
         lines=tuple(lines),
         findings=tuple(findings),
     )
+
+
+def _frequency(resource: Json, original: str) -> str:
+    if text(resource, "status") in WITHDRAWN:
+        return _VOID
+    return _REPLACEMENT if original else _ORIGINAL
 
 
 def _line(item: Json) -> ServiceLine:

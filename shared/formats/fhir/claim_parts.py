@@ -5,6 +5,7 @@ Source: FHIR R4, Claim, ClaimResponse and ExplanationOfBenefit resources.
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Final
 
 from shared.domain.claims import Patient, ServiceLine
 from shared.formats.fhir.elements import (
@@ -18,6 +19,8 @@ from shared.formats.fhir.elements import (
 from shared.formats.fhir.local import LOCAL_NAME, local, local_name
 from shared.formats.json_members import MemberError, children, each, inside, text, texts
 from shared.formats.json_text import Json
+
+WITHDRAWN: Final = frozenset({"cancelled", "entered-in-error"})  # `status`
 
 
 def own_number(resource: Json) -> str:

@@ -34,6 +34,33 @@ CONTEXT: Final = frozenset(
             "CommunicationRequest",
             "OperationOutcome",
         ),
+        *(
+            "DocumentReference",
+            "Task",
+            "Binary",
+            "Composition",
+            "Communication",
+            "MessageHeader",
+            "Questionnaire",
+        ),
+        *(
+            "DiagnosticReport",
+            "Specimen",
+            "Medication",
+            "AllergyIntolerance",
+            "Immunization",
+            "Endpoint",
+            "Group",
+        ),
+        *(
+            "CarePlan",
+            "CareTeam",
+            "EpisodeOfCare",
+            "HealthcareService",
+            "List",
+            "Media",
+            "VisionPrescription",
+        ),
         *("Parameters", "SubscriptionStatus", "Provenance"),
     }
 )

@@ -59,7 +59,8 @@ def read_figures(resource: Json) -> Figures:
     benefit = _first(paid(totals), money(resource, "totalBenefit"))  # STU3 had members for the two totals
     payment = inside(resource, "payment", lambda p: money(p, "amount"))
     adjustment = inside(resource, "payment", lambda p: money(p, "adjustment")) or 0
-    paid_cents = _first(None if payment is None else payment - adjustment, benefit, _paid(items))
+    stated = _first(benefit, _paid(items))
+    paid_cents = stated if payment is None else _before(payment, adjustment, stated)
     return Figures(
         lines=tuple(_numbered(item.line, number) for number, item in enumerate(items, 1)),
         adjustments=tuple(adjustment for a in header for adjustment in a.adjustments),
@@ -116,6 +117,16 @@ def _numbered(line: ServiceLine, number: int) -> ServiceLine:
 def _paid(items: Iterable[Item]) -> int | None:
     known = [item.paid_cents for item in items if item.paid_cents is not None]
     return sum(known) if known else None
+
+
+def _before(payment_cents: int, adjustment_cents: int, benefit_cents: int | None) -> int:
+    """Return what was paid for the claim, before the payment was adjusted for other reasons.
+
+    The payment is the benefit less the adjustment, by definition; payers who write the adjustment as a negative amount
+    mean the same, and their benefit shows it.
+    """
+    taken_off, added = payment_cents + adjustment_cents, payment_cents - adjustment_cents
+    return added if added == benefit_cents else taken_off
 
 
 def _first(*amounts: int | None) -> int | None:

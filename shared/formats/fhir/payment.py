@@ -10,6 +10,7 @@ from typing import Final
 from shared.domain.claims import Adjustment, ClaimPayment, Finding, Party, Remittance, RemittanceSummary
 from shared.formats.decision import Stated, decide
 from shared.formats.fhir.claim_parts import (
+    WITHDRAWN,
     diagnoses,
     own_number,
     patient,
@@ -22,7 +23,6 @@ from shared.formats.fhir.version import version
 from shared.formats.json_members import child, each, inside, text
 from shared.formats.json_text import Json
 
-_WITHDRAWN: Final = frozenset({"cancelled", "entered-in-error"})
 _OUTCOMES: Final = {"queued": Stated.NOT_DECIDED, "error": Stated.DENIED}
 _CURRENCY: Final = "USD"
 _MAX_KEY: Final = 300
@@ -33,13 +33,13 @@ def read_payment(resource: Json, place: str) -> Iterator[ClaimPayment | Remittan
 
     claim_number: the identifier or else the reference of the claim (`request`, `claim`), else the patient account
     number (CARIN `supportingInfo`), else the resource's own number, which is also `payer_claim_number`.
-    paid: `payment.amount` less `payment.adjustment`, else the benefit of `total`, else that of the items.
+    paid: `payment.amount` and what `payment.adjustment` took off, else the benefit of `total`, else that of the items.
     A cancelled resource ("withdrawn, rescinded or reversed") is a reversal: it takes its amounts back.
     Raises:
         MemberError: an element we keep is of the wrong kind, or there is no number at all.
     """
     figures = read_figures(resource)
-    if text(resource, "status") in _WITHDRAWN:
+    if text(resource, "status") in WITHDRAWN:
         figures = taken_back(figures)
     remittance = _remittance(resource, figures)
     payment = _payment(resource, place, remittance, figures)
@@ -134,7 +134,7 @@ def _provider(resource: Json) -> Party:
 
 
 def _stated(resource: Json, figures: Figures) -> Stated:
-    if text(resource, "status") in _WITHDRAWN:
+    if text(resource, "status") in WITHDRAWN:
         return Stated.REVERSED
     if text(resource, "status") == "draft" or text(resource, "use") == "predetermination":
         return Stated.NOT_DECIDED

@@ -128,6 +128,15 @@ def test_a_bundle_of_more_than_claims_and_context_is_not_read_in_part() -> None:
     assert (error.place, error.code) == ("$.entry[5].resource.resourceType", "unknown_format")
 
 
+@pytest.mark.parametrize("kind", ["DocumentReference", "Task"])
+def test_what_stands_beside_an_answer_and_decides_nothing_does_not_keep_it_out(kind: str) -> None:
+    bundle = json.loads(
+        (FIXTURES / "fhir-pas-bundle" / "davinci-pas-test-kit__valid_pa_response_bundle.json").read_bytes()
+    )
+    bundle["entry"].append({"resource": {"resourceType": kind, "id": "x"}})
+    assert read_all(json.dumps(bundle).encode()) == [ANSWER]
+
+
 COVERED: dict[str, Any] = {
     "resourceType": "Bundle",
     "type": "collection",

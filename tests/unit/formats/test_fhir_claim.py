@@ -141,6 +141,11 @@ def test_a_claim_that_replaces_another_says_which(related: dict[str, object]) ->
     assert (claim.frequency, claim.original_claim_number) == ("7", "77")
 
 
+@pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])
+def test_a_claim_that_was_withdrawn_is_a_void(status: str) -> None:
+    assert read_claim(status=status).frequency == "8"
+
+
 def test_a_patient_is_what_is_contained_or_referred_to_with_more_than_an_id() -> None:
     contained = {
         "resourceType": "Patient",

@@ -230,13 +230,19 @@ def test_an_items_reasons_know_their_line_and_added_items_come_last() -> None:
     assert (payment.lines[2].procedure, payment.lines[2].charge_cents) == ("99213", 900)
 
 
-def test_what_a_payment_holds_back_for_other_reasons_is_the_advices() -> None:
+@pytest.mark.parametrize("adjustment", [10, -10])
+def test_what_a_payment_holds_back_for_other_reasons_is_the_advices(adjustment: int) -> None:
     payment, summary = read_payment(
         total=total(submitted=100, benefit=80),
-        payment={"amount": amount(70), "adjustment": amount(-10), "adjustmentReason": category("WO")},
+        payment={"amount": amount(70), "adjustment": amount(adjustment), "adjustmentReason": category("WO")},
     )
     assert (payment.paid_cents, payment.findings) == (8_000, ())
     assert (summary.remittance.paid_cents, summary.adjustments) == (7_000, (Adjustment("", "WO", 1_000),))
+
+
+def test_without_a_benefit_the_payment_is_what_it_less_the_adjustment_came_to() -> None:
+    payment, _ = read_payment(payment={"amount": amount(70), "adjustment": amount(10)})
+    assert payment.paid_cents == 8_000
 
 
 @pytest.mark.parametrize(
