@@ -118,8 +118,11 @@ class ServiceLine:
 
 def whole_units(text: str) -> int:
     """Return the whole units billed; what is no whole number, or one that nobody bills, counts as one."""
-    believable = text.isascii() and text.isdigit() and len(text) <= MAX_UNITS_DIGITS
-    return max(int(text), 1) if believable else 1
+    whole, _, part = text.partition(".")
+    believable = (
+        whole.isascii() and whole.isdigit() and len(whole) <= MAX_UNITS_DIGITS and not part.strip("0")
+    )
+    return max(int(whole), 1) if believable else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +324,7 @@ class Acknowledgement:
     """What a receiver made of a transaction set that we sent: one AK2 loop of a 999, or its AK9 where there is none.
 
     kind: ST01 of what we sent, such as 837. group_number, set_number: its GS06 and ST02; no set for a whole group.
+    Of a whole interchange (kind TA1) group_number is its receiver and ISA13.
     outcome: accepted, accepted_with_errors or rejected. errors: `segment[position]/element: code`, in order.
     claim_numbers: those that the errors name (CTX*CLM01).
     """

@@ -18,6 +18,7 @@ from shared.runtime.errors import UnreadableError
 
 _DIAGNOSES: Final = frozenset({"ABK", "ABF", "BK", "BF", "ABJ", "BJ"})
 _SERVICE_DATES: Final = frozenset({"472", "434", "435"})  # a line's day, a statement's first, an admission
+_PREDETERMINATION: Final = "PB"  # CLM19 of a dental claim: what would be paid
 _NUMBERS: Final = {"F8": "original", "G1": "authorization", "D9": "clearinghouse"}
 
 
@@ -90,6 +91,7 @@ class _Submissions:
             provider=party(names.named("85")),
             patient=person(names.named("QC"), insured, born_on=self._born_on),
             charge_cents=amount(loop.clm, 2),
+            use="predetermination" if element(loop.clm, 19) == _PREDETERMINATION else "claim",
             batch_number=text(self._bht, 3),
             set_number=f"{transaction.group_number}/{transaction.control_number}",
             submitted_on=day(element(self._bht, 4)) or day(transaction.sent_on),

@@ -168,6 +168,12 @@ def test_a_dental_line_is_a_line() -> None:
     assert claim.lines == (ServiceLine("D0120", 80_00, units="2"),)
 
 
+@pytest.mark.parametrize(("reason", "use"), [("PB", "predetermination"), ("", "claim")])
+def test_a_price_asked_in_advance_is_no_claim(reason: str, use: str) -> None:
+    claim = one_claim(f"CLM*D-1*80***11:B:1**************{reason}", "LX*1", "SV3*AD:D0120*80****2")
+    assert claim.use == use
+
+
 def test_a_line_without_a_procedure_is_its_revenue_code() -> None:
     claim = one_claim("CLM*R-1*80***11:B:1", "LX*1", "SV2*0450**80*UN*1")
     assert claim.lines[0].procedure == "0450"
