@@ -182,6 +182,7 @@ class Listed(NamedTuple):
     """Of lists of codes: a list leaves open `present`, what its codes include, and not what they exclude.
 
     So of one conjunction there is at most one term here that an element makes true; a second one is in a second column.
+    A code opens no conjunction that wants the list to be missing.
     included, excluded: a code's mask, or the other argument for one that no rule names; excluded: None where no term
     excludes a code.
     """
@@ -199,9 +200,14 @@ def build_listed(fact: str, uses: Uses, size: int, most: int) -> Listed:
     included: defaultdict[str, list[int]] = defaultdict(list)
     excluded: defaultdict[str, list[int]] = defaultdict(list)
     for terms, bits in uses.items():
+        # What wants the list to be missing stays closed, whatever codes come.
+        possible = true_of(tuple(term for term in terms if term.predicate.op == "exists"), ())
         for predicate, negated in terms:
             for code in codes_of(predicate):
-                (excluded if negated else included)[code].extend(bits)
+                if negated:
+                    excluded[code].extend(bits)
+                elif possible:
+                    included[code].extend(bits)
     silent = silent_mask(uses, size)
     return Listed(
         fact,

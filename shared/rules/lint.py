@@ -108,7 +108,10 @@ def _pairs(rules: Sequence[Rule]) -> Iterator[Finding]:
 def _duplicates(rules: Sequence[Rule]) -> Iterator[Finding]:
     alike: defaultdict[frozenset[frozenset[Term]], list[Rule]] = defaultdict(list)
     for rule in rules:
-        known = alike[shape(rule.when)]
+        says = shape(rule.when)
+        if rule.mode != "live" or says is None:
+            continue
+        known = alike[says]
         twin = next((one for one in known if one.id != rule.id and _same_days(one, rule)), None)
         if twin is not None and twin.then == rule.then:
             problem = f"{twin.id} asks the same and does the same: both act"

@@ -46,9 +46,15 @@ def dead_parts(condition: Condition) -> int:
     return sum(not can_hold(terms) for terms, _ in conjunctions(_asked_at_once(condition)))
 
 
-def shape(condition: Condition) -> frozenset[frozenset[Term]]:
-    """Return what two conditions have in common that say the same with their parts in another order."""
-    return frozenset(frozenset(terms) for terms, _ in conjunctions(_asked_at_once(condition)))
+def shape(condition: Condition) -> frozenset[frozenset[Term]] | None:
+    """Return what two conditions have in common that say the same with their parts in another order.
+
+    None if the condition has too many alternatives to tell.
+    """
+    found = conjunctions(_asked_at_once(condition))
+    if any(in_doubt for _, in_doubt in found):
+        return None
+    return frozenset(frozenset(terms) for terms, _ in found)
 
 
 def can_hold(terms: Terms) -> bool:

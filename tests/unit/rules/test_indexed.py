@@ -83,8 +83,8 @@ OPS: Final[Mapping[FactType, Sequence[str]]] = {
 
 
 @st.composite
-def predicates(draw: st.DrawFn) -> object:
-    name = draw(st.sampled_from(list(TYPES)))
+def predicates(draw: st.DrawFn, facts: st.SearchStrategy[str] = st.sampled_from(list(TYPES))) -> object:
+    name = draw(facts)
     kind = TYPES[name]
     if draw(st.integers(0, 5)) == 0:
         return {"fact": name, "op": "exists", "value": draw(st.booleans())}
@@ -107,14 +107,21 @@ def _group(kind: str, parts: list[object]) -> object:
     return {kind: parts}
 
 
-CONDITIONS: Final = st.recursive(
-    predicates(),
-    lambda inner: (
-        st.lists(inner, min_size=1, max_size=4).map(partial(_group, "all"))
-        | st.lists(inner, min_size=1, max_size=4).map(partial(_group, "any"))
-        | inner.map(lambda part: {"not": part})
-    ),
-    max_leaves=10,
+def _grouped(leaves: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.recursive(
+        leaves,
+        lambda inner: (
+            st.lists(inner, min_size=1, max_size=4).map(partial(_group, "all"))
+            | st.lists(inner, min_size=1, max_size=4).map(partial(_group, "any"))
+            | inner.map(lambda part: {"not": part})
+        ),
+        max_leaves=10,
+    )
+
+
+# Of whatever facts, and of one: what a rule says of one fact more than once shares a column.
+CONDITIONS: Final = _grouped(predicates()) | st.sampled_from(list(TYPES)).flatmap(
+    lambda name: _grouped(predicates(st.just(name)))
 )
 ANYTHING: Final = (
     st.none()
@@ -288,6 +295,22 @@ def test_the_engine_takes_over_what_did_not_change(
     after = {rule.id: rule for rule in rules} | {rule.id: rule for rule in changed}
     assert_same(engine.compile(after.values(), known), list(after.values()), event)
     assert_same(engine.compile(rules, engine.compile(after.values(), known)), rules, event)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {"fact": "a.codes", "op": "exists", "value": False},
+        {"not": {"fact": "a.codes", "op": "exists", "value": True}},
+    ],
+)
+@pytest.mark.parametrize("making", [TIGHT, WIDE, USUAL])
+def test_a_code_opens_no_rule_that_wants_its_list_to_be_missing(missing: object, making: Making) -> None:
+    named = {"fact": "a.codes", "op": "contains", "value": "a"}
+    rules = [parsed("r", {"all": [named, {"any": [missing, {"fact": "a.code", "op": "eq", "value": "b"}]}]})]
+    indexed = IndexedRules(rules, making)
+    for event in ({"a.codes": ["a"]}, {"a.codes": ["a"], "a.code": "b"}, {"a.code": "b"}, {"a.codes": ["c"]}):
+        assert_same(indexed, rules, event)
 
 
 def test_an_edit_leaves_the_others_masks_as_they_are() -> None:
