@@ -82,8 +82,11 @@ OPS: Final[Mapping[FactType, Sequence[str]]] = {
 }
 
 
+ANY_FACT: Final = st.sampled_from(list(TYPES))
+
+
 @st.composite
-def predicates(draw: st.DrawFn, facts: st.SearchStrategy[str] = st.sampled_from(list(TYPES))) -> object:
+def predicates(draw: st.DrawFn, facts: st.SearchStrategy[str]) -> object:
     name = draw(facts)
     kind = TYPES[name]
     if draw(st.integers(0, 5)) == 0:
@@ -120,7 +123,7 @@ def _grouped(leaves: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
 
 
 # Of whatever facts, and of one: what a rule says of one fact more than once shares a column.
-CONDITIONS: Final = _grouped(predicates()) | st.sampled_from(list(TYPES)).flatmap(
+CONDITIONS: Final = _grouped(predicates(ANY_FACT)) | ANY_FACT.flatmap(
     lambda name: _grouped(predicates(st.just(name)))
 )
 ANYTHING: Final = (
