@@ -141,7 +141,11 @@ class InMemoryActionLedger:
                 found.state = "requested" if found.state == "claimed" else "unknown"
                 found.due_at = FOREVER
                 return
-            found.state, found.ending = ending.result, ending
+            believed = ending.result == "open" or (
+                ending.result == "failed" and ending.code != "payer_refused"
+            )
+            doubtful = found.state == "committing" and believed
+            found.state, found.ending = "unknown" if doubtful else ending.result, ending
 
     def _off(self, claim: ActionClaim) -> bool:
         return bool({(claim.customer_id, ALL_ACTIONS), (claim.customer_id, claim.type)} & self.switched_off)

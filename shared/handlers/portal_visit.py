@@ -113,7 +113,10 @@ class Done:
 
 @dataclass(slots=True)
 class _Turn:
-    """One visit under way."""
+    """One visit under way.
+
+    committed: Submit may have been pressed in it. came_to: the result, and the error that was met, once there is one.
+    """
 
     claim: ActionClaim
     errand: Errand
@@ -121,6 +124,13 @@ class _Turn:
     seat: Seat
     attempt: int
     files: Sequence[PortalFile] = ()
+    committed: bool = False
+    came_to: "tuple[Done | Later, UpstreamError | None] | None" = None
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it may have been submitted, in this visit or an earlier one."""
+        return self.committed or self.claim.reconciling
 
     def hold(self) -> None:
         """Keep the action and the seat while a long step follows.
@@ -146,7 +156,7 @@ def visit(claim: ActionClaim, worker: Worker) -> Done | Later:
     try:
         errand = draft_errand(claim, worker)
     except PermanentError as exc:
-        return _for_a_person(claim, exc.code, worker)
+        return _left(claim, exc.code, worker, doubtful=claim.reconciling)
     portal = errand.flow.id.portal
     if worker.ledger.disabled(claim.customer_id, portal):
         return Later(None, "portal_disabled")
@@ -166,22 +176,34 @@ def visit(claim: ActionClaim, worker: Worker) -> Done | Later:
             span.note(action_id=str(claim.action_id), portal=portal)
             return _seated(_Turn(claim, errand, worker, seat, attempt))
     finally:
+        _leave(seat, worker)
+
+
+def _leave(seat: Seat, worker: Worker) -> None:
+    """Give the seat up; where the record is away, its lease ends by itself, and what the visit came to counts."""
+    try:
         worker.seats.leave(seat)
+    except TransientError as exc:
+        log.warning("seat.not_left", provider=seat.portal, code=exc.code)
 
 
 def _seated(turn: _Turn) -> Done | Later:
+    """Return what the visit came to. What fails after that, while it is noted and closed, does not change it."""
     worker, errand = turn.worker, turn.errand
     try:
         turn.files = draft_files(turn.claim, errand, worker)
         turn.hold()
         with worker.portals().session(errand.flow.id, credentials=errand.credentials) as session:
-            result, error = _outcome(session, turn)
+            turn.came_to = result, error = _outcome(session, turn)
             _keep(session.evidence(), turn, result, error)
     except TransientError as exc:
-        if exc.code == "claim_lost":
-            raise
-        _report_failure(turn, exc.code)
-        return _again(turn.claim, turn.attempt, exc.code, worker)
+        if turn.came_to is None:
+            if exc.code == "claim_lost":
+                raise
+            turn.came_to = _again(turn, exc.code), exc
+        else:
+            log.warning("visit.not_closed", action_id=str(turn.claim.action_id), code=exc.code)
+    result, error = turn.came_to
     if error is not None:
         _report_failure(turn, error.code)
     return result
@@ -201,21 +223,21 @@ def _report_failure(turn: _Turn, code: ErrorCode) -> None:
 
 def _outcome(session: PortalSession, turn: _Turn) -> tuple[Done | Later, UpstreamError | None]:
     """Return what the visit came to, and the error that it met."""
-    claim, worker = turn.claim, turn.worker
+    worker = turn.worker
     try:
         return _work(session, turn), None
     except AmbiguousOutcomeError as exc:  # the next visit asks
         return Later(worker.in_s(turn.errand.flow.visible_after_s), exc.code), exc
     except PortalStopError as exc:
-        return _stopped(claim, exc, turn), exc
+        return _stopped(exc, turn), exc
     except PermanentError as exc:
-        return _for_a_person(claim, exc.code, worker), exc
+        return _for_a_person(turn, exc.code), exc
     except TransientError as exc:
         if exc.code in ("claim_lost", "unavailable"):
             raise
         if exc.code == "switched_off":
             return Later(worker.clock(), exc.code), exc
-        return _again(claim, turn.attempt, exc.code, worker), exc
+        return _again(turn, exc.code), exc
 
 
 def _work(session: PortalSession, turn: _Turn) -> Done | Later:
@@ -233,7 +255,7 @@ def _work(session: PortalSession, turn: _Turn) -> Done | Later:
             case AskAgain(after_s):
                 return _ask_again(turn, after_s)
             case AskAPerson(code):
-                return _for_a_person(turn.claim, code, turn.worker)
+                return _for_a_person(turn, code)
             case GiveUp():
                 return Done(Ending(_not_done(turn.claim), turn.worker.clock(), code="gave_up"))
             case Resubmit():
@@ -250,13 +272,18 @@ def _submit(session: PortalSession, turn: _Turn, seen: frozenset[str]) -> Done:
     turn.hold()
     if __debug__:
         reach("action.before_committing")
-    turn.worker.ledger.mark_committing(
-        turn.claim,
-        client_reference=client_reference(turn.claim.action_id),
-        seen_before=seen,
-        now=turn.worker.clock(),
-        lease_s=turn.worker.lease_s,
-    )
+    try:
+        turn.worker.ledger.mark_committing(
+            turn.claim,
+            client_reference=client_reference(turn.claim.action_id),
+            seen_before=seen,
+            now=turn.worker.clock(),
+            lease_s=turn.worker.lease_s,
+        )
+    except TransientError as exc:
+        turn.committed = exc.code == "unavailable"  # it may be on disk all the same
+        raise
+    turn.committed = True
     if __debug__:
         reach("action.after_committing")
     with step("portal_commit", "client"):
@@ -300,25 +327,24 @@ def _settled(turn: _Turn, reference: str) -> Done:
     )
 
 
-def _stopped(claim: ActionClaim, error: PortalStopError, turn: _Turn) -> Done:
+def _stopped(error: PortalStopError, turn: _Turn) -> Done:
+    now = turn.worker.clock()
     if error.opens_breaker:
-        portal = turn.errand.flow.id.portal
-        waits: Result = "unknown" if claim.reconciling else "open"
-        ending = Ending(waits, turn.worker.clock(), code=error.code, disables=portal)
-    elif error.code == "payer_refused":
-        ending = Ending("failed", turn.worker.clock(), code=error.code)
-    else:
-        ending = Ending(_undone(claim), turn.worker.clock(), code=error.code)
-    return Done(ending)
+        waits: Result = "unknown" if turn.doubtful else "open"
+        return Done(Ending(waits, now, code=error.code, disables=turn.errand.flow.id.portal))
+    if error.code == "payer_refused" and not turn.claim.reconciling:
+        return Done(Ending("failed", now, code=error.code))
+    return _for_a_person(turn, error.code)
 
 
-def _for_a_person(claim: ActionClaim, code: ErrorCode, worker: Worker) -> Done:
-    return Done(Ending(_undone(claim), worker.clock(), code=code))
+def _for_a_person(turn: _Turn, code: ErrorCode) -> Done:
+    return _left(turn.claim, code, turn.worker, doubtful=turn.doubtful)
 
 
-def _undone(claim: ActionClaim) -> Result:
-    """Return what an action that no machine goes on with is: surely nothing, or perhaps submitted."""
-    return "unknown" if claim.reconciling else _not_done(claim)
+def _left(claim: ActionClaim, code: ErrorCode, worker: Worker, *, doubtful: bool) -> Done:
+    """Return that no machine goes on with it. doubtful: it may have been submitted."""
+    result: Result = "unknown" if doubtful else _not_done(claim)
+    return Done(Ending(result, worker.clock(), code=code))
 
 
 def _not_done(claim: ActionClaim) -> Result:
@@ -326,17 +352,17 @@ def _not_done(claim: ActionClaim) -> Result:
     return "failed" if claim.on_error == "log" else "open"
 
 
-def _again(claim: ActionClaim, attempt: int, code: ErrorCode, worker: Worker) -> Done | Later:
+def _again(turn: _Turn, code: ErrorCode) -> Done | Later:
     """Wait longer each time; in the end a person decides."""
-    wait = retry_after(attempt)
+    wait = retry_after(turn.attempt)
     if wait is None:
-        return _for_a_person(claim, "gave_up", worker)
-    return Later(worker.in_s(wait.total_seconds() * worker.retry_scale), code)
+        return _for_a_person(turn, "gave_up")
+    return Later(turn.worker.in_s(wait.total_seconds() * turn.worker.retry_scale), code)
 
 
 def _ask_again(turn: _Turn, after_s: float) -> Done | Later:
     if retry_after(turn.attempt) is None:
-        return _for_a_person(turn.claim, "gave_up", turn.worker)
+        return _for_a_person(turn, "gave_up")
     return Later(turn.worker.in_s(after_s), "commit_unclear")
 
 

@@ -232,6 +232,8 @@ class ActionEndings(Protocol):
     def end_action(self, claim: ActionClaim, ending: Ending) -> None:
         """Write the result. `disables` also stops the customer's other actions in that portal.
 
+        What is `committing` ends as `unknown` where the result is that nothing was submitted, unless the payer says so.
+
         Raises:
             TransientError: `claim_lost`.
         """

@@ -282,6 +282,24 @@ def test_an_action_that_ended_is_nobodys(shelf: Shelf, result: str) -> None:
     assert lost(lambda: shelf.end(claim, shelf.settled())) == "claim_lost"
 
 
+@pytest.mark.parametrize(
+    ("result", "code", "ended"),
+    [
+        ("open", "gave_up", "unknown"),
+        ("failed", "gave_up", "unknown"),
+        ("failed", "payer_refused", "failed"),
+        ("settled", "", "settled"),
+    ],
+)
+def test_with_submit_perhaps_pressed_only_the_payer_says_that_nothing_was_taken(
+    shelf: Shelf, result: str, code: str, ended: str
+) -> None:
+    claim = shelf.own()
+    shelf.commit(claim)
+    shelf.end(claim, Ending(result, shelf.clock(), code=code))  # type: ignore[arg-type]
+    assert shelf.result()[0] == ended
+
+
 def test_what_was_postponed_is_not_due_before_its_time(shelf: Shelf) -> None:
     due_at = shelf.clock() + timedelta(minutes=5)
     shelf.ledger.postpone(shelf.own(), until=due_at, code="portal_unavailable")

@@ -1,9 +1,9 @@
 """An action is done once: on the real ledger, with a portal that fails as portals do."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -14,14 +14,24 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.adapters.memory import InMemorySecretStore
+from shared.adapters.memory_portal import InMemoryPortals, InMemorySession
+from shared.adapters.postgres.ledger import PostgresActionLedger
 from shared.domain.actions import RETRY_AFTER, client_reference
 from shared.domain.manners import Manners, Window
-from shared.ports.ledger import ActionClaim
-from shared.ports.portal import AuthorizationReading, ClaimReading, PortalStopError, StopCode
+from shared.ports.ledger import ActionClaim, Visit
+from shared.ports.portal import (
+    AuthorizationReading,
+    ClaimReading,
+    Credentials,
+    FlowId,
+    PortalStopError,
+    StopCode,
+)
 from shared.runtime.errors import AmbiguousOutcomeError, PoisonError, TransientError, UpstreamError
 from tests.functional.action_desk import PASSWORD, PATIENT, TOTP, Desk
 
 if TYPE_CHECKING:
+    from shared.domain.events import Received
     from tests.functional.conftest import Pipeline
 
 LEASE_S = 120.0
@@ -454,6 +464,82 @@ def test_patient_and_password_are_in_no_event_row_or_listing(desk: Desk) -> None
     shown += [str(desk.pipeline.rows("SELECT * FROM portal_seats"))]
     for text in shown:
         assert not [secret for secret in secrets if secret in text]
+
+
+# What fails around a submission does not make it undone.
+
+
+class Forgetful(PostgresActionLedger):
+    """Cannot note what a visit left."""
+
+    def end_visit(self, claim: ActionClaim, visit: Visit) -> None:
+        raise TransientError("unavailable", f"{claim.action_id} {visit.attempt}")
+
+
+class Unsure(PostgresActionLedger):
+    """Stores that Submit is about to be pressed, and loses its own answer."""
+
+    def mark_committing(self, claim: ActionClaim, **options: object) -> None:
+        super().mark_committing(claim, **options)  # type: ignore[arg-type]
+        raise TransientError("unavailable", "the connection was lost")
+
+
+class Stuck(InMemoryPortals):
+    """A browser that hangs when its context is to be closed."""
+
+    @contextmanager
+    def session(self, flow: FlowId, *, credentials: Credentials) -> Iterator[InMemorySession]:
+        with super().session(flow, credentials=credentials) as session:
+            yield session
+        raise TransientError("timeout", "the browser did not answer")
+
+
+def last_visit(desk: Desk, received: "Received") -> None:
+    """Leave an action one visit before a person decides."""
+    desk.pipeline.execute(
+        "UPDATE actions SET attempts = 5 WHERE id = CAST(:id AS uuid)",
+        id=str(desk.row(received)["id"]),
+    )
+
+
+@pytest.mark.parametrize("what", ["its visit cannot be noted", "the browser cannot be closed"])
+def test_what_was_filed_is_settled_though(desk: Desk, what: str) -> None:
+    received = desk.request()
+    last_visit(desk, received)
+    worker = replace(desk.worker, ledger=Forgetful(desk.pipeline.app.engine))
+    if what == "the browser cannot be closed":
+        stuck = Stuck(desk.portals.flows, desk.clock, filed=desk.portals.filed)
+        worker = replace(desk.worker, portals=lambda: stuck)
+    desk.do(received, worker=worker)
+    assert len(desk.portals.filed) == 1
+    row = desk.row(received)
+    assert (row["state"], row["reference"]) == ("settled", "CNF-000001")
+    assert len(desk.rows("appeals")) == 1
+
+
+def test_refused_credentials_close_the_portal_though_the_visit_cannot_be_noted(desk: Desk) -> None:
+    desk.portals.fail("sign_in", PortalStopError("wrong_password", "login"))
+    desk.do(desk.request(), worker=replace(desk.worker, ledger=Forgetful(desk.pipeline.app.engine)))
+    assert desk.worker.ledger.disabled(desk.customer, desk.payer)
+
+
+@pytest.mark.parametrize("on_error", ["escalate", "log"])
+def test_what_may_be_committing_is_never_called_undone(desk: Desk, on_error: str) -> None:
+    desk.rule(version=1, on_error=on_error)
+    received = desk.request()
+    last_visit(desk, received)
+    desk.do(received, worker=replace(desk.worker, ledger=Unsure(desk.pipeline.app.engine)))
+    assert (desk.row(received)["state"], desk.row(received)["code"]) == ("unknown", "gave_up")
+    assert [alert["severity"] for alert in desk.rows("alerts")] == ["critical"]
+
+
+def test_a_refusal_while_an_earlier_click_is_in_doubt_does_not_say_that_nothing_was_filed(desk: Desk) -> None:
+    desk.portals.fail("commit", AmbiguousOutcomeError("commit_unclear"))
+    received = desk.request()
+    assert refused(desk, received) == "not_yet"
+    desk.portals.fail("prepare", PortalStopError("payer_refused", "form"))  # a duplicate, perhaps
+    desk.do(received, attempt=2)
+    assert (desk.row(received)["state"], desk.row(received)["code"]) == ("unknown", "payer_refused")
 
 
 # What a rule wants of its failures.

@@ -104,8 +104,12 @@ UPDATE actions SET state = CASE WHEN state = 'claimed' THEN 'requested' ELSE 'un
 {OWNED} RETURNING 1
 """)  # noqa: S608 - constants
 
+# Whatever a worker believes: with Submit perhaps pressed, nobody but the payer says that nothing was taken.
 END = text(f"""
-UPDATE actions SET state = :state, reference = :reference, code = :code, ended_at = CAST(:at AS timestamptz),
+UPDATE actions SET state = CASE
+        WHEN state = 'committing' AND (:state = 'open' OR (:state = 'failed' AND :code <> 'payer_refused'))
+        THEN 'unknown' ELSE :state END,
+    reference = :reference, code = :code, ended_at = CAST(:at AS timestamptz),
     token = NULL, lease_expires_at = NULL, due_at = NULL, updated_at = CAST(:at AS timestamptz)
 {OWNED} RETURNING 1
 """)  # noqa: S608 - constants
