@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.domain.actions import ActionState
 from shared.domain.spending import ALL_ACTIONS
 from shared.ports.ledger import ActionClaim, Ended, Ending, Visit, Waits
-from shared.runtime.errors import PoisonError, TransientError
+from shared.runtime.errors import PermanentError, PoisonError, TransientError
 
 FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 AT_WORK: Final = frozenset({"claimed", "committing", "unknown"})
@@ -35,10 +35,12 @@ class InMemoryActionLedger:
     def __init__(self, actions: Iterable[ActionClaim] = ()) -> None:
         """actions: what is requested from the start; their tokens and leases do not count.
 
-        taken: messages that ended, as the record's inbox has them. switched_off: customers' types of action; an empty
+        taken: messages that ended, as the record's inbox has them. answered: appeals that the payer answered, as its
+        table of appeals has them. switched_off: customers' types of action; an empty
         type is all of them.
         """
         self.taken: set[UUID] = set()
+        self.answered: set[UUID] = set()
         self.actions = {action.action_id: StoredAction(action) for action in actions}
         self.disabled_portals: set[tuple[UUID, str]] = set()
         self.switched_off: set[tuple[UUID, str]] = set()
@@ -110,6 +112,12 @@ class InMemoryActionLedger:
                 raise TransientError("claim_lost", f"action {claim.action_id}")
             if self._off(found.claim):
                 raise TransientError("switched_off", f"action {claim.action_id}")
+            if any(
+                self._is_under_way(found.claim, other)
+                for other in self.actions.values()
+                if other is not found
+            ):
+                raise PermanentError("under_way", f"action {claim.action_id}")
             found.state, found.code = "committing", ""
             found.claim = replace(
                 found.claim,
@@ -149,6 +157,18 @@ class InMemoryActionLedger:
 
     def _off(self, claim: ActionClaim) -> bool:
         return bool({(claim.customer_id, ALL_ACTIONS), (claim.customer_id, claim.type)} & self.switched_off)
+
+    def _is_under_way(self, claim: ActionClaim, other: StoredAction) -> bool:
+        """Whether another action has what the claim would submit."""
+        theirs = other.claim
+        if (theirs.customer_id, theirs.type) != (claim.customer_id, claim.type):
+            return False
+        if not set(theirs.subjects) & set(claim.subjects):
+            return False
+        if other.state == "settled":
+            return theirs.level >= claim.level or theirs.action_id not in self.answered
+        left = other.state == "open" and other.ending is not None and other.ending.code != "under_way"
+        return other.state in ("committing", "unknown") or left
 
     def _why_not(self, found: StoredAction, now: datetime) -> Waits | Ended | None:
         if found.ending is not None:

@@ -102,6 +102,13 @@ class ClaimCase:
         return REASONS.get(self.carc, "other")
 
     @property
+    def is_owed(self) -> bool:
+        """Whether by its latest decision it is denied, in all or in part, or was paid less than the contract says."""
+        if self.status == "paid":
+            return (self.contracted_cents or 0) > self.paid_cents + self.patient_cents
+        return self.status in ("denied", "partially_paid") and self.disputed_cents > 0
+
+    @property
     def disputed_cents(self) -> int:
         """What is asked for: what was denied, or what the contract is short."""
         if self.denials:

@@ -59,6 +59,18 @@ class Errand:
     appeals: tuple[Appeal, ...] = ()
     others: tuple[ClaimCase, ...] = ()
 
+    def check_owed(self) -> None:
+        """Return if everything that an appeal asks for is still owed, as far as the record knows.
+
+        Raises:
+            PermanentError: `nothing_owed`; a claim is no longer denied or short.
+        """
+        cases = (self.case, *self.others)
+        if self.flow.id.action == "submit_appeal" and not all(
+            case.is_owed for case in cases if isinstance(case, ClaimCase)
+        ):
+            raise PermanentError("nothing_owed", str(self.case.id))
+
 
 def draft_errand(claim: ActionClaim, worker: Drafting) -> Errand:
     """Return what the action takes along.
@@ -167,7 +179,7 @@ def _claim_fields(claim: ActionClaim, case: ClaimCase, others: Sequence[ClaimCas
         "authorization_number": case.authorization_number,
         "reason": template_for(case, str(claim.params.get("template", ""))),
         "carc": case.carc,
-        "level": str(claim.params.get("level", 1)),
+        "level": str(claim.level),
         "amount": _amount(sum(one.disputed_cents for one in (case, *others))),
         "charge": _amount(case.charge_cents),
     }
@@ -207,7 +219,7 @@ def draft_files(claim: ActionClaim, errand: Errand, worker: Drafting) -> tuple[P
         html = appeal_letter(
             [case, *errand.others],
             template=template_for(case, str(claim.params.get("template", ""))),
-            level=int(str(claim.params.get("level", 1))),
+            level=claim.level,
             on=on,
             reference=reference,
         )
@@ -236,7 +248,7 @@ def _appeals(claim: ActionClaim, case: Case, others: Sequence[ClaimCase]) -> tup
             payer_key=one.payer_key,
             carc=one.carc,
             template=template,
-            level=int(str(claim.params.get("level", 1))),
+            level=claim.level,
             amount_cents=one.disputed_cents,
             paid_before_cents=one.paid_cents,
             first=one is case,

@@ -36,6 +36,8 @@ TITLES: Final[Mapping[str, tuple[Severity, str]]] = {
     "no_portal_flow": ("warning", "No flow for this payer's portal: a person has to submit"),
     "missing_field": ("warning", "The record lacks what the payer's form requires: a person has to submit"),
     "no_subject": ("warning", "What an action is about is not in the record: a person has to look"),
+    "under_way": ("warning", "The same was asked for before and is not answered: a person decides"),
+    "nothing_owed": ("warning", "What was to be appealed is no longer denied or short: a person decides"),
     "gave_up": ("warning", "A payer's portal was away for long: a person has to submit"),
 }
 UNKNOWN: Final[tuple[Severity, str]] = (

@@ -60,7 +60,7 @@ def gather(wanted: Wanted, *, desk: AppealDesk, cases: CaseFiles) -> Letter:
     left_out: list[LeftOut] = []
     for one in desk.appealable(wanted.customer_id, wanted.payer_key, since=wanted.since, most=MOST_LOOKED_AT):
         case = cases.claim(wanted.customer_id, one.claim_id)
-        if case is None or case.reason != wanted.reason or case.disputed_cents <= 0:
+        if case is None or case.reason != wanted.reason or not case.is_owed:
             continue
         why = standing(one, level=wanted.level)
         if not why and len(covered) >= wanted.most:

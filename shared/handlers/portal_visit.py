@@ -267,6 +267,7 @@ def _work(session: PortalSession, turn: _Turn) -> Done | Later:
 
 def _submit(session: PortalSession, turn: _Turn, seen: frozenset[str]) -> Done:
     """Prepare, commit, confirm: only the click in between cannot be taken back."""
+    turn.errand.check_owed()
     turn.hold()
     session.prepare(turn.errand.fields, turn.files)
     turn.hold()

@@ -49,6 +49,17 @@ class ActionClaim:
     submissions: int = 0
     on_error: OnError = "escalate"
 
+    @property
+    def level(self) -> int:
+        """Return which appeal of its claims it is, from 1."""
+        return int(str(self.params.get("level", 1)))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Return what it is about: its subject, and of a letter every claim."""
+        named = self.params.get("claims")
+        return (self.subject, *(f"claims/{one}" for one in (named if isinstance(named, list) else ())))
+
 
 @dataclass(frozen=True, slots=True)
 class Waits:
@@ -205,9 +216,14 @@ class ActionLedger(Protocol):
     ) -> None:
         """Have it on disk that Submit is about to be pressed. Returning is the leave to press it, once.
 
+        Of two actions of a customer that would submit the same for one of their subjects, one is let: the other waits
+        for a person while the first is in doubt, a person's, or with the payer unanswered, and of appeals for good
+        below the next level.
+
         Raises:
             TransientError: `claim_lost`; or a person stopped such actions since the claim (`switched_off`). Do not
                 press.
+            PermanentError: `under_way`, another action has it. Do not press.
         """
         ...
 

@@ -65,6 +65,8 @@ ErrorCode = Literal[
     "switched_off",  # a person stopped what the customer's rules do, or actions of this type
     "no_credentials",  # no secret with a user name and password for this customer and payer
     "no_subject",  # the claim or authorization that the action is about is not in the record
+    "under_way",  # another action does the same, or did, and the payer has not answered
+    "nothing_owed",  # an appeal of a claim that is no longer denied or short
     "gave_up",  # tried as often as may be
     "not_yet",  # an action that is somebody else's, or not due
     "unhandled",  # our bug

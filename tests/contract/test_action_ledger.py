@@ -1,24 +1,25 @@
 """One suite for every ledger of actions: in memory, and PostgreSQL as the application's own role."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
-from shared.adapters.memory_ledger import InMemoryActionLedger
+from shared.adapters.memory_ledger import InMemoryActionLedger, StoredAction
 from shared.adapters.postgres.engine import build_engine
 from shared.adapters.postgres.ledger import PostgresActionLedger
 from shared.adapters.postgres.operators import PostgresOperatorDesk
 from shared.adapters.postgres.record import PostgresEventRecord
 from shared.domain.events import Event, Received
 from shared.ports.ledger import ActionClaim, ActionLedger, Ended, Ending, Visit, Waits
-from shared.runtime.errors import PoisonError, TransientError
+from shared.runtime.errors import PermanentError, PoisonError, TransientError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -39,6 +40,13 @@ class Shelf:
     end: Callable[[ActionClaim, Ending], None]
     result: Callable[[], tuple[str, str]]
     switch: Callable[[str, bool], None]
+    add: Callable[[ActionClaim], None]
+
+    def another(self, **changes: Any) -> "Shelf":  # noqa: ANN401 - any member of a claim
+        """Return the same backend with another action of the customer, about the same claim."""
+        action = replace(self.action, action_id=uuid4(), **changes)
+        self.add(action)
+        return replace(self, action=action)
 
     def claim(self, *, lease_s: float = LEASE_S, event_id: UUID | None = None) -> ActionClaim | Waits | Ended:
         return self.ledger.claim(
@@ -108,7 +116,10 @@ def shelf(request: pytest.FixtureRequest, clock: "Hands") -> Shelf:
             change = memory.switched_off.add if off else memory.switched_off.discard
             change((action.customer_id, action_type))
 
-        return Shelf(clock, memory, action, memory.end_action, in_memory, in_set)
+        def add(more: ActionClaim) -> None:
+            memory.actions[more.action_id] = StoredAction(more)
+
+        return Shelf(clock, memory, action, memory.end_action, in_memory, in_set, add)
     app, operator = request.getfixturevalue("engines")
     return _in_postgres(clock, action, app, operator)
 
@@ -120,14 +131,26 @@ def _in_postgres(clock: "Hands", action: ActionClaim, app: "Engine", operator: "
             text("INSERT INTO customers (id, name) VALUES (CAST(:id AS uuid), 'Practice')"),
             {"id": str(action.customer_id)},
         )
-        connection.execute(
-            text(
-                "INSERT INTO actions (id, customer_id, execution_id, event_id, rule_id, subject, type, params, state)"
-                " VALUES (CAST(:id AS uuid), CAST(:customer AS uuid), CAST(:id AS uuid), CAST(:id AS uuid), 'rule',"
-                " :subject, 'submit_appeal', '{\"template\": \"auto\"}', 'requested')"
-            ),
-            {"id": str(action.action_id), "customer": str(action.customer_id), "subject": action.subject},
-        )
+
+    def add(more: ActionClaim) -> None:
+        with operator.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO actions"
+                    " (id, customer_id, execution_id, event_id, rule_id, subject, type, params, state)"
+                    " VALUES (CAST(:id AS uuid), CAST(:customer AS uuid), CAST(:id AS uuid), CAST(:id AS uuid), 'rule',"
+                    " :subject, :type, CAST(:params AS jsonb), 'requested')"
+                ),
+                {
+                    "id": str(more.action_id),
+                    "customer": str(more.customer_id),
+                    "subject": more.subject,
+                    "type": more.type,
+                    "params": json.dumps(more.params),
+                },
+            )
+
+    add(action)
 
     def end(claim: ActionClaim, ending: Ending) -> None:
         event = Event(uuid4(), "action.requested", "/test", "", clock(), action.customer_id, b"{}")
@@ -146,7 +169,7 @@ def _in_postgres(clock: "Hands", action: ActionClaim, app: "Engine", operator: "
         desk = PostgresOperatorDesk(operator)
         desk.switch(action.customer_id, action_type, off=off, by="dana", why="wrong appeals")
 
-    return Shelf(clock, PostgresActionLedger(app), action, end, result, switch)
+    return Shelf(clock, PostgresActionLedger(app), action, end, result, switch, add)
 
 
 def lost(call: Callable[[], object]) -> str:
@@ -396,3 +419,74 @@ def test_what_may_have_been_submitted_is_looked_up_whatever_is_switched_off_and_
     again = shelf.own()
     assert again.reconciling
     shelf.commit(again)
+
+
+# One submission at a time for a claim, whoever asked for it.
+
+
+def under_way(shelf: Shelf) -> bool:
+    """Try to press Submit; return whether another action has it."""
+    try:
+        shelf.commit(shelf.own())
+    except PermanentError as exc:
+        return exc.code == "under_way"
+    return False
+
+
+def test_of_sixteen_actions_about_one_claim_one_may_press_submit(shelf: Shelf) -> None:
+    shelves = [shelf, *(shelf.another() for _ in range(15))]
+    start = threading.Barrier(16)
+
+    def race(one: Shelf) -> bool:
+        start.wait(timeout=30)
+        return under_way(one)
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sorted(threads.map(race, shelves)) == [False] + [True] * 15
+
+
+def test_what_is_in_doubt_or_a_persons_keeps_others_from_submitting(shelf: Shelf) -> None:
+    claim = shelf.own()
+    shelf.commit(claim)
+    assert under_way(shelf.another())
+    shelf.ledger.postpone(claim, until=shelf.clock(), code="commit_unclear")
+    assert under_way(shelf.another())
+    shelf.end(shelf.own(), Ending("unknown", shelf.clock(), code="commit_unclear"))
+    assert under_way(shelf.another())
+
+
+def test_what_a_person_is_to_submit_is_not_submitted_by_another_action(shelf: Shelf) -> None:
+    shelf.end(shelf.own(), Ending("open", shelf.clock(), code="captcha"))
+    assert under_way(shelf.another())
+
+
+def test_what_was_not_submitted_keeps_nobody_from_it(shelf: Shelf) -> None:
+    claim = shelf.own()
+    shelf.commit(claim)
+    shelf.end(claim, Ending("failed", shelf.clock(), code="payer_refused"))
+    second = shelf.another()
+    shelf.end(second.own(), Ending("open", shelf.clock(), code="under_way"))
+    assert not under_way(shelf.another())
+
+
+def test_what_was_filed_is_filed_again_by_nobody(shelf: Shelf) -> None:
+    claim = shelf.own()
+    shelf.commit(claim)
+    shelf.end(claim, shelf.settled())
+    assert under_way(shelf.another())
+    assert under_way(shelf.another(params={"level": 2}))  # the payer has not answered the first
+    assert not under_way(shelf.another(subject=f"claims/{uuid4()}"))
+
+
+def test_a_letter_has_every_claim_that_it_names(shelf: Shelf) -> None:
+    named = [str(uuid4()), str(uuid4())]
+    letter = shelf.another(subject=f"claims/{named[0]}", params={"claims": named})
+    assert not under_way(letter)
+    assert under_way(shelf.another(subject=f"claims/{named[1]}"))
+    assert under_way(shelf.another(params={"claims": [str(uuid4()), named[1]]}))
+    assert not under_way(shelf)
+
+
+def test_what_others_do_about_a_claim_keeps_nobody_from_submitting(shelf: Shelf) -> None:
+    shelf.end(shelf.another(type="check_claim_status").own(), Ending("open", shelf.clock(), code="captcha"))
+    assert not under_way(shelf)

@@ -91,8 +91,40 @@ UPDATE action_attempts SET outcome = :outcome, code = :code, reference = :refere
 WHERE action_id = CAST(:id AS uuid) AND attempt = CAST(:attempt AS integer)
 """)
 
+# Who submits for a customer, or asks for a letter, does so one after the other: each sees what the last one left.
+ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('appeals:' || :customer_id, 0))")
+
+UNDER_WAY = text("""
+WITH others AS (
+    SELECT o.* FROM actions o WHERE o.customer_id = CAST(:customer_id AS uuid) AND o.type = :type
+        AND o.subject = ANY(CAST(:subjects AS text[]))
+    UNION ALL
+    SELECT o.* FROM actions o WHERE o.customer_id = CAST(:customer_id AS uuid) AND o.type = :type
+        AND o.params -> 'claims' IS NOT NULL AND EXISTS (
+            SELECT 1 FROM jsonb_array_elements_text(o.params -> 'claims') AS claim
+            WHERE 'claims/' || claim = ANY(CAST(:subjects AS text[])))
+)
+SELECT 1 WHERE EXISTS (
+    SELECT 1 FROM others o WHERE o.id <> CAST(:id AS uuid) AND (
+        o.state IN ('committing', 'unknown') OR (o.state = 'open' AND o.code <> 'under_way')
+        OR (o.state = 'settled' AND CASE WHEN o.type = 'submit_appeal'
+            THEN NOT EXISTS (SELECT 1 FROM appeals p
+                WHERE p.customer_id = o.customer_id AND coalesce(p.letter_id, p.action_id) = o.id)
+            ELSE o.renews_until IS NOT DISTINCT FROM (SELECT h.expires_on FROM authorizations h
+                WHERE h.id = CAST(:authorization AS uuid)) END))
+) OR EXISTS (
+    SELECT 1 FROM appeals p LEFT JOIN claims c ON c.id = p.claim_id
+    WHERE p.customer_id = CAST(:customer_id AS uuid) AND p.claim_id = ANY(CAST(:claims AS uuid[]))
+        AND coalesce(p.letter_id, p.action_id) <> CAST(:id AS uuid)
+        AND (p.level >= CAST(:level AS integer)
+            OR (p.outcome = 'pending' AND NOT coalesce(c.status = 'denied' AND c.decided_on > p.submitted_on, false)))
+)
+""")
+
 MARK_COMMITTING = text(f"""
-UPDATE actions a SET state = 'committing', client_reference = :reference, seen_before = CAST(:seen AS text[]),
+UPDATE actions a SET state = 'committing', client_reference = :reference,
+    renews_until = (SELECT h.expires_on FROM authorizations h WHERE h.id = CAST(:authorization AS uuid)),
+    seen_before = CAST(:seen AS text[]),
     code = '', committed_at = CAST(:now AS timestamptz), submissions = submissions + 1,
     lease_expires_at = CAST(:until AS timestamptz), updated_at = CAST(:now AS timestamptz)
 {OWNED} AND state IN ('claimed', 'unknown') {IN_TIME} AND NOT {OFF} RETURNING 1
@@ -207,6 +239,19 @@ def claimed(row: Row[tuple[object, ...]], token: UUID) -> ActionClaim:
 def key(claim: ActionClaim) -> dict[str, object]:
     """Return what every compare-and-set names."""
     return {"id": str(claim.action_id), "token": str(claim.token)}
+
+
+def about(claim: ActionClaim) -> dict[str, object]:
+    """Return what UNDER_WAY and MARK_COMMITTING ask of an action's subjects."""
+    kind, _, identity = claim.subject.partition("/")
+    return {
+        "customer_id": str(claim.customer_id),
+        "type": claim.type,
+        "subjects": list(claim.subjects),
+        "claims": [one.removeprefix("claims/") for one in claim.subjects if one.startswith("claims/")],
+        "authorization": identity if kind == "authorizations" else None,
+        "level": claim.level,
+    }
 
 
 def stamp(at: datetime, plus_s: float = 0.0) -> str:

@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import Connection, Engine, text
 
 from shared.adapters.postgres.action_desk import emit
+from shared.adapters.postgres.action_rows import ONE_AT_A_TIME
 from shared.adapters.postgres.engine import database_errors
 from shared.domain.actions import BY_HAND
 from shared.domain.events import Outgoing
@@ -18,7 +19,7 @@ from shared.runtime.errors import PermanentError
 # A letter for several claims names them in its action's parameters. What a payer decided since an appeal answers it.
 APPEALABLE = """
 WITH letters AS (
-    SELECT a.state, a.created_at, claim
+    SELECT a.state, a.code, a.created_at, claim
     FROM actions a, jsonb_array_elements_text(a.params -> 'claims') AS claim
     WHERE a.customer_id = CAST(:customer_id AS uuid) AND a.type = 'submit_appeal' AND a.params -> 'claims' IS NOT NULL
 )
@@ -27,10 +28,11 @@ SELECT c.id AS claim_id, c.claim_number AS number, coalesce(asked.state, '') AS 
 FROM claims c
 LEFT JOIN LATERAL (
     SELECT state FROM (
-        SELECT state, created_at FROM actions a
+        SELECT state, code, created_at FROM actions a
         WHERE a.customer_id = c.customer_id AND a.subject = 'claims/' || c.id AND a.type = 'submit_appeal'
-        UNION ALL SELECT state, created_at FROM letters WHERE claim = CAST(c.id AS text)
-    ) AS both_kinds WHERE state <> 'failed' ORDER BY created_at DESC LIMIT 1
+        UNION ALL SELECT state, code, created_at FROM letters WHERE claim = CAST(c.id AS text)
+    ) AS both_kinds WHERE state <> 'failed' AND NOT (state = 'open' AND code = 'under_way')
+    ORDER BY created_at DESC LIMIT 1
 ) asked ON true
 LEFT JOIN LATERAL (
     SELECT p.level, CASE WHEN p.outcome = 'pending' AND c.decided_on > p.submitted_on AND c.status = 'denied'
@@ -48,7 +50,6 @@ OF_PAYER = text(
     )
 )
 THESE = text(APPEALABLE.format(which="c.id = ANY(CAST(:claims AS uuid[]))"))
-ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('appeals:' || :customer_id, 0))")
 REQUEST = text("""
 INSERT INTO actions (id, customer_id, execution_id, event_id, rule_id, subject, type, params, state, payer_key)
 VALUES (CAST(:id AS uuid), CAST(:customer_id AS uuid), CAST(:id AS uuid), CAST(:id AS uuid), :asked_by, :subject,

@@ -11,7 +11,7 @@ from shared.adapters.postgres.action_rows import stamp, swap
 from shared.adapters.postgres.engine import database_errors
 from shared.adapters.postgres.record import tenant
 from shared.ports.ledger import ActionClaim, Ended, Visit, Waits
-from shared.runtime.errors import PoisonError, TransientError
+from shared.runtime.errors import PermanentError, PoisonError, TransientError
 
 
 class PostgresActionLedger:
@@ -84,12 +84,16 @@ class PostgresActionLedger:
         """Have it on disk that Submit is about to be pressed."""
         asked = {
             **rows.key(claim),
+            **rows.about(claim),
             "reference": client_reference,
             "seen": sorted(seen_before),
             "now": stamp(now),
             "until": stamp(now, lease_s),
         }
         with database_errors(), tenant(self._engine, claim.customer_id) as connection:
+            connection.execute(rows.ONE_AT_A_TIME, asked)
+            if connection.execute(rows.UNDER_WAY, asked).scalar_one_or_none():
+                raise PermanentError("under_way", f"action {claim.action_id}")
             if connection.execute(rows.MARK_COMMITTING, asked).scalar_one_or_none() is None:
                 off = connection.execute(rows.IS_OFF, {"id": str(claim.action_id)}).scalar_one_or_none()
                 raise TransientError("switched_off" if off else "claim_lost", f"action {claim.action_id}")
