@@ -243,13 +243,14 @@ def test_rules_stopped_while_a_form_is_filled_are_heard_before_submit(desk: Desk
 
 
 def test_appeals_are_counted_by_payer_reason_and_letter(desk: Desk, shell: Shell) -> None:
-    first, second, third = (desk.request() for _ in range(3))
+    more = [f"claims/{desk.deny(number)}" for number in ("C-2", "C-3")]
+    first, second, third = desk.request(), *(desk.request(subject=subject) for subject in more)
     for received in (first, second, third):
         desk.do(received)
     for received, outcome, brought in ((first, "overturned", ""), (second, "partly", "400.00")):
-        more = ("--recovered", brought) if brought else ()
+        amount = ("--recovered", brought) if brought else ()
         shell.run(
-            *("appeals", "record", str(desk.row(received)["id"]), "--outcome", outcome, *more),
+            *("appeals", "record", str(desk.row(received)["id"]), "--outcome", outcome, *amount),
             *("--on", "2026-12-10", "--by", "dana"),
         )
     [stat] = [s for s in shell.json("appeals", "stats") if s["payer_key"] == desk.payer]

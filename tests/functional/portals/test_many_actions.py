@@ -83,7 +83,13 @@ def test_each_of_many_actions_is_filed_once_and_nothing_grows(
     others = children()  # own_host has started none yet
     desks = practices(pipeline, tmp_path, site, own_host)
     work: list[list[Received]] = [
-        [desk.request(("submit_appeal", "submit_reauth_request")[n % 2]) for n in range(MANY // AT_ONCE)]
+        [
+            desk.request("submit_reauth_request"),
+            *(
+                desk.request(subject=f"claims/{desk.deny(f'{desk.number}-{n}')}")
+                for n in range(1, MANY // AT_ONCE)
+            ),
+        ]
         for desk in desks
     ]
     memory: list[float] = []
