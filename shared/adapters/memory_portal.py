@@ -180,12 +180,14 @@ class InMemorySession:
             self._prepared = dict(fields)
             self._files = {file.name: hashlib.sha256(file.content).hexdigest() for file in files}
 
-    def commit(self) -> None:
-        """Press Submit, once."""
+    def commit(self, *, before: datetime | None = None) -> None:
+        """Press Submit, once, unless it is too late."""
         if self._prepared is None or self._committed:
             raise AssertionError("commit follows one prepare, once")
         self._committed = True
         with self._step("commit"):
+            if before is not None and self._portals.clock() >= before:
+                raise AmbiguousOutcomeError("commit_unclear", "the lease ended before the click")
             submission, told = self._portals.file(self._flow, self._prepared, by=self._credentials.username)
             if not told:
                 raise AmbiguousOutcomeError("commit_unclear", "the reply was lost")

@@ -38,6 +38,7 @@ STALE_AFTER: Final = timedelta(
     hours=1
 )  # any message for an action would have come back by then, or be a dead letter
 BY_HAND: Final = "by hand"  # instead of a rule's id, where a person asked; no rule can be called so
+LEASE_S: Final = 120.0  # how long a worker may have an action without a sign of life
 MAX_SUBMISSIONS: Final = 3  # one, and again where it surely was not taken
 MAX_CHAIN: Final = 5  # actions that follow from actions' outcomes; beyond, rules chase each other
 

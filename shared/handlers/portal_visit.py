@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from shared.domain.actions import Result, client_reference, retry_after
+from shared.domain.actions import LEASE_S, Result, client_reference, retry_after
 from shared.domain.claims import Authorization
 from shared.domain.manners import Manners
 from shared.handlers.action_errand import Errand, draft_errand, draft_files
@@ -66,7 +66,7 @@ class Worker:
     manners: Mapping[str, Manners]
     clock: Clock
     new_token: Callable[[], UUID]
-    lease_s: float = 120.0
+    lease_s: float = LEASE_S
     retry_scale: float = 1.0
 
     def manners_of(self, portal: str) -> Manners:
@@ -273,13 +273,14 @@ def _submit(session: PortalSession, turn: _Turn, seen: frozenset[str]) -> Done:
     turn.hold()
     if __debug__:
         reach("action.before_committing")
+    now, lease_s = turn.worker.clock(), turn.worker.lease_s
     try:
         turn.worker.ledger.mark_committing(
             turn.claim,
             client_reference=client_reference(turn.claim.action_id),
             seen_before=seen,
-            now=turn.worker.clock(),
-            lease_s=turn.worker.lease_s,
+            now=now,
+            lease_s=lease_s,
         )
     except TransientError as exc:
         turn.committed = exc.code == "unavailable"  # it may be on disk all the same
@@ -288,7 +289,7 @@ def _submit(session: PortalSession, turn: _Turn, seen: frozenset[str]) -> Done:
     if __debug__:
         reach("action.after_committing")
     with step("portal_commit", "client"):
-        session.commit()
+        session.commit(before=now + timedelta(seconds=lease_s))
     if __debug__:
         reach("action.after_commit")
     with step("portal_confirm", "client"):

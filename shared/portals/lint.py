@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from shared.domain.actions import LEASE_S
 from shared.portals.language import (
     Choose,
     Click,
@@ -135,6 +136,9 @@ def _check_submission(flow: FlowSpec, commits: int) -> Iterator[str]:
     if flow.lookup is None:
         yield "a submission needs a lookup"
         return
+    late_s = LEASE_S + flow.portal.commit_s
+    if flow.visible_after_s < late_s:
+        yield f"visible_after_s is {late_s:g} or more: until then another worker may still be pressing Submit"
     yield from _check_lookup(flow, flow.lookup, fields_of(before))
 
 

@@ -82,9 +82,13 @@ class BrowserSession:
             raise AssertionError(f"{self._flow.id} submits nothing")
         rows = self._call(self._look_up(self._spec.lookup, fields))
         if self._flow.echoes_reference:
-            rows = [row for row in rows if row.client_reference == fields["client_reference"]]
-            if len(rows) > 1:
+            ours = [row for row in rows if row.client_reference == fields["client_reference"]]
+            if len(ours) > 1:
                 return Unclear("several")
+            if rows and not ours:
+                early = self._absent(committed_at)
+                return early if isinstance(early, Unclear) else Unclear("others")
+            rows = ours
         if rows:
             return Found(tuple(rows))
         return self._absent(committed_at)
@@ -97,12 +101,12 @@ class BrowserSession:
         self._call(self._prepare(fields, files))
         self._state = "prepared"
 
-    def commit(self) -> None:
-        """Press Submit, once."""
+    def commit(self, *, before: datetime | None = None) -> None:
+        """Press Submit, once, unless it is too late."""
         self._require_state("prepared")
         self._state = "committed"
         try:
-            self._call(self._commit())
+            self._call(self._commit(before))
         except UpstreamError as exc:
             if isinstance(exc, AmbiguousOutcomeError):
                 raise
@@ -152,17 +156,19 @@ class BrowserSession:
 
     async def _look_up(self, spec: LookupSpec, fields: Mapping[str, str]) -> list[Submission]:
         self._type(fields)
-        if await self._performer.perform(spec.steps) is None:
-            return []
+        listed = await self._performer.perform(spec.steps) is not None
         async with self._performer.logged("read rows"):
-            await self._watch.arrive([locate(self._performer.page, spec.rows).first])
+            rows = locate(self._performer.page, spec.rows)
+            if listed:
+                await self._watch.arrive([rows.first])
+            await self._watch.settle(rows)
             return [
                 Submission(
                     await self._cell(at, spec.reference),
                     client_reference=await self._cell(at, spec.client_reference),
                     status=await self._cell(at, spec.status),
                 )
-                for at in await locate(self._performer.page, spec.rows).all()
+                for at in await rows.all()
             ]
 
     async def _cell(self, row: Any, target: Target | None) -> str:  # noqa: ANN401 - Playwright's, known when it runs
@@ -173,11 +179,13 @@ class BrowserSession:
         await self._performer.perform(self._spec.steps[: self._commit_at])
         await self._performer.ready(self._commit_step)
 
-    async def _commit(self) -> None:
+    async def _commit(self, before: datetime | None) -> None:
         self._watch.phase = "committed"
         self._visit.gate.commit_begins()
         async with self._performer.logged(f"commit {self._commit_step.target}", acts=True):
             at = locate(self._performer.page, self._commit_step.target)
+            if before is not None and self._clock() >= before:
+                raise AmbiguousOutcomeError("commit_unclear", "the lease ended before the click")
             await at.click(timeout=self._watch.timeout_ms)
 
     async def _confirm(self) -> str:

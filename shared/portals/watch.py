@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FIRST_LOOK_S: Final = 0.15  # most elements are there by then, and a look costs a round trip a detector
 LOOK_EVERY_S: Final = 0.25
 POLL_S: Final = 0.03
+SETTLED_S: Final = 0.5  # a list that has not changed for so long, with nothing under way, is all there is
 SERVER_ERROR: Final = 500
 TOO_MANY: Final = 429
 GIVEN_UP: Final = ("net::ERR_ABORTED", None)
@@ -74,6 +75,29 @@ class Watch:
                 next_look = time.monotonic() + LOOK_EVERY_S
             if now >= deadline:
                 raise self.gave_up()
+            await asyncio.sleep(POLL_S)
+
+    async def settle(self, rows: "Locator") -> None:
+        """Return once the page waits for no answer and the rows have been the same for a while: a list may come late.
+
+        Raises:
+            TransientError: they still change, or an answer is still out, when the step's time is over (`timeout`).
+        """
+        from playwright.async_api import Error
+
+        deadline = time.monotonic() + self.timeout_ms / 1000
+        before, since = None, time.monotonic()
+        while True:
+            try:
+                now = None if self._in_flight else await rows.all_text_contents()
+            except Error:  # the page is just being replaced
+                now = None
+            if now is None or now != before:
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since >= SETTLED_S:
+                return
+            if time.monotonic() >= deadline:
+                raise TransientError("timeout", f"{self.place}: the list did not come to rest")
             await asyncio.sleep(POLL_S)
 
     async def look(self) -> None:

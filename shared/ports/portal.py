@@ -143,7 +143,11 @@ class Absent:
 class Unclear:
     """The portal cannot tell (yet). retry_after_s: when asking again is worth it; None: a person has to look."""
 
-    reason: Literal["not_indexed", "several"]
+    reason: Literal[
+        "not_indexed",
+        "several",
+        "others",  # it lists some, and none of them is ours: whatever was searched for, it was not our reference
+    ]
     retry_after_s: float | None = None
 
 
@@ -249,8 +253,10 @@ class PortalSession(Protocol):
         """
         ...
 
-    def commit(self) -> None:
+    def commit(self, *, before: datetime | None = None) -> None:
         """Press Submit, once. Call only when the intent is on disk.
+
+        before: when the leave to press it ends. A worker that was frozen past it presses nothing.
 
         Raises:
             AmbiguousOutcomeError: `commit_unclear`; it may have been taken. Look it up.

@@ -28,7 +28,7 @@ from shared.ports.portal import (
     StopCode,
 )
 from shared.runtime.errors import AmbiguousOutcomeError, PoisonError, TransientError, UpstreamError
-from tests.functional.action_desk import PASSWORD, PATIENT, TOTP, Desk
+from tests.functional.action_desk import PASSWORD, PATIENT, TOTP, Desk, Hands
 
 if TYPE_CHECKING:
     from shared.domain.events import Received
@@ -543,6 +543,26 @@ def test_a_refusal_while_an_earlier_click_is_in_doubt_does_not_say_that_nothing_
     desk.portals.fail("prepare", PortalStopError("payer_refused", "form"))  # a duplicate, perhaps
     desk.do(received, attempt=2)
     assert (desk.row(received)["state"], desk.row(received)["code"]) == ("unknown", "payer_refused")
+
+
+class Frozen(PostgresActionLedger):
+    """Stands still once it may press Submit, until the lease has ended."""
+
+    clock: Hands
+
+    def mark_committing(self, claim: ActionClaim, **options: object) -> None:
+        super().mark_committing(claim, **options)  # type: ignore[arg-type]
+        self.clock.forward(LEASE_S)
+
+
+def test_a_worker_that_stood_still_until_its_lease_ended_does_not_press_submit(desk: Desk) -> None:
+    frozen = Frozen(desk.pipeline.app.engine)
+    frozen.clock = desk.clock
+    received = desk.request()
+    assert refused(desk, received, worker=replace(desk.worker, ledger=frozen)) == "not_yet"
+    assert desk.portals.filed == []
+    desk.do(received, attempt=2)
+    assert (desk.row(received)["state"], desk.row(received)["submissions"]) == ("settled", 2)
 
 
 # What a rule wants of its failures.

@@ -100,6 +100,13 @@ def test_a_further_version_stands_beside_the_first(folder: Path) -> None:
             "echoes_reference: true",
             "echoes_reference says other",
         ),
+        ("aetna/submit_appeal", "visible_after_s: 300\n", "", "visible_after_s is 165 or more"),
+        (
+            "aetna/submit_appeal",
+            "visible_after_s: 300",
+            "visible_after_s: 60",
+            "visible_after_s is 165 or more",
+        ),
         ("aetna/submit_appeal", ", absent: {text: No requests match your search.}", "", "nothing was found"),
         ("aetna/check_claim_status", "Paid: paid", "Paid: settled", "state is extracted, with values out of"),
         ("aetna/check_claim_status", ", as: money", "", "paid_cents is read as money"),
