@@ -1,10 +1,12 @@
 """The one way out of a visit's browser: tunnels that let no request be sent a second time once Submit was pressed.
 
-Chromium sends a request again, a POST too, when a connection that it had used before ends without a reply (net/http,
-`HttpNetworkTransaction::ShouldResendRequest`). Nobody asked it to: if the portal had filed the first one, the second is
-a double submission. It cannot be told not to. So every connection of a visit runs through a SOCKS proxy of its own, and
-from the commit on, the first that ends between a request and its reply closes the gate: the others are cut, and no new
-one is let through. The page then fails, the outcome is doubtful, and doubt is looked up.
+Chromium sends a request again, a POST too, when a connection that it had opened before ends without a reply, or replies
+408 (net/http, `HttpNetworkTransaction`, `ShouldResendRequest` and `DoReadHeadersComplete`). Nobody asked it to: if the
+portal had filed the first one, the second is a double submission. It cannot be told not to. So every connection of a
+visit runs through a SOCKS proxy of its own. Submit takes none that was there before: as the commit begins those at rest
+are cut, and those at work take no further request. And from the commit on, the first that ends between a request and
+its reply closes the gate: the others are cut, and no new one is let through. The page then fails, the outcome is
+doubtful, and doubt is looked up.
 
 With HTTP/2 a portal sends bytes that are no reply; `browser.py` disables it, so that a reply can be told from none.
 """
@@ -36,11 +38,17 @@ UNREACHABLE: Final = bytes((VERSION, 4, 0, 1, 0, 0, 0, 0, 0, 0))
 
 @dataclass(slots=True, eq=False)
 class _Tunnel:
-    """One connection. asked: the browser has sent something since the commit. answered: bytes since it last did."""
+    """One connection.
+
+    asked: the browser has sent something since the commit. waiting: it sent something, and nothing has come since.
+    answered: bytes since it last sent. old: opened before the commit.
+    """
 
     browser: asyncio.StreamWriter
     asked: bool = False
+    waiting: bool = False
     answered: int = 0
+    old: bool = False
 
 
 class Gate:
@@ -54,8 +62,12 @@ class Gate:
         self.port = 0
 
     def commit_begins(self) -> None:
-        """From here on, a connection that ends between a request and its reply is the last."""
+        """Give what follows connections of its own; from here on, one that ends without a reply is the last."""
         self._committing = True
+        for tunnel in self._tunnels:
+            tunnel.old = True
+            if not tunnel.waiting:
+                tunnel.browser.transport.abort()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["Gate"]:
@@ -130,8 +142,9 @@ class Gate:
         self, tunnel: _Tunnel, browser: asyncio.StreamReader, portal: asyncio.StreamWriter
     ) -> None:
         while data := await browser.read(CHUNK_BYTES):
-            if self.is_closed:
-                return
+            if self.is_closed or (tunnel.old and not tunnel.waiting):
+                return  # the portal never sees it; the browser sends it again, over a connection of its own
+            tunnel.waiting = True
             tunnel.asked = tunnel.asked or self._committing
             tunnel.answered = 0
             portal.write(data)
@@ -139,6 +152,7 @@ class Gate:
 
     async def _answer(self, tunnel: _Tunnel, portal: asyncio.StreamReader) -> None:
         while data := await portal.read(CHUNK_BYTES):
+            tunnel.waiting = False
             tunnel.answered += len(data)
             tunnel.browser.write(data)
             await tunnel.browser.drain()
