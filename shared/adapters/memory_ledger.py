@@ -128,6 +128,18 @@ class InMemoryActionLedger:
                 lease_expires_at=now + timedelta(seconds=lease_s),
             )
 
+    def held_by_others(self, claim: ActionClaim, portal: str, references: Collection[str]) -> frozenset[str]:
+        """Return which of a portal's references the customer's other actions were settled under."""
+        with self._lock:
+            return frozenset(
+                other.ending.reference
+                for other in self.actions.values()
+                if other.ending is not None
+                and other.claim.action_id != claim.action_id
+                and other.claim.customer_id == claim.customer_id
+                and other.claim.flow.partition("/")[0] == portal
+            ) & set(references)
+
     def disabled(self, customer_id: UUID, portal: str) -> bool:
         """Return whether the portal waits for a person to allow it again."""
         return (customer_id, portal) in self.disabled_portals

@@ -24,6 +24,7 @@ from shared.ports.portal import (
     ClaimReading,
     Evidence,
     Found,
+    Lookup,
     PortalFile,
     Portals,
     PortalSession,
@@ -249,7 +250,8 @@ def _work(session: PortalSession, turn: _Turn) -> Done | Later:
     seen = turn.claim.seen_before
     if turn.claim.reconciling and turn.claim.committed_at is not None:
         found = session.lookup(errand.fields, committed_at=turn.claim.committed_at)
-        match verdict(found, turn.claim, errand.flow, now=turn.worker.clock()):
+        theirs = _theirs(found, turn)
+        match verdict(found, turn.claim, errand.flow, now=turn.worker.clock(), theirs=theirs):
             case Adopt(reference):
                 return _settled(turn, reference)
             case AskAgain(after_s):
@@ -295,6 +297,14 @@ def _submit(session: PortalSession, turn: _Turn, seen: frozenset[str]) -> Done:
     with step("portal_confirm", "client"):
         receipt = session.confirm()
     return _settled(turn, receipt.reference)
+
+
+def _theirs(found: Lookup, turn: _Turn) -> frozenset[str]:
+    """Return which of the listed references are other actions', where the portal does not echo whose they are."""
+    if turn.errand.flow.echoes_reference or not isinstance(found, Found):
+        return frozenset()
+    listed = [submission.reference for submission in found.submissions]
+    return turn.worker.ledger.held_by_others(turn.claim, turn.errand.flow.id.portal, listed)
 
 
 def _listed(session: PortalSession, errand: Errand) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """Submit may have been pressed: what the portal's own search says about it. Pure."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -43,11 +44,13 @@ class GiveUp:
 Verdict = Adopt | Resubmit | AskAgain | AskAPerson | GiveUp
 
 
-def verdict(found: Lookup, claim: ActionClaim, flow: Flow, *, now: datetime) -> Verdict:
-    """Return what to do about a commit whose outcome nobody saw.
+def verdict(
+    found: Lookup, claim: ActionClaim, flow: Flow, *, now: datetime, theirs: AbstractSet[str] = frozenset()
+) -> Verdict:
+    """Return what to do about a commit whose outcome nobody saw. theirs: references that other actions hold.
 
     By an echoed reference what is found is ours. Without one only what was not listed before the commit can be, and
-    only if it is one alone.
+    only if it is one alone that no other action holds.
     """
     new: set[str] = set()
     match found:
@@ -61,8 +64,9 @@ def verdict(found: Lookup, claim: ActionClaim, flow: Flow, *, now: datetime) -> 
             new = {s.reference for s in submissions} - (
                 frozenset() if flow.echoes_reference else claim.seen_before
             )
-    if len(new) == 1:
-        return Adopt(new.pop())
+    free = new if flow.echoes_reference else new - theirs
+    if len(free) == 1:
+        return Adopt(free.pop())
     if new:
         return AskAPerson("commit_unclear")
     return _absent(claim, flow, now)

@@ -227,6 +227,10 @@ class ActionLedger(Protocol):
         """
         ...
 
+    def held_by_others(self, claim: ActionClaim, portal: str, references: Collection[str]) -> frozenset[str]:
+        """Return which of a portal's references the customer's other actions were settled under."""
+        ...
+
     def disabled(self, customer_id: UUID, portal: str) -> bool:
         """Return whether the portal waits for a person to allow it again."""
         ...

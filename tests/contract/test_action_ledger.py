@@ -490,3 +490,16 @@ def test_a_letter_has_every_claim_that_it_names(shelf: Shelf) -> None:
 def test_what_others_do_about_a_claim_keeps_nobody_from_submitting(shelf: Shelf) -> None:
     shelf.end(shelf.another(type="check_claim_status").own(), Ending("open", shelf.clock(), code="captcha"))
     assert not under_way(shelf)
+
+
+def test_a_reference_that_another_action_holds_in_the_portal_is_told(shelf: Shelf) -> None:
+    other = shelf.another(subject=f"claims/{uuid4()}")
+    claim = other.own()
+    shelf.ledger.begin_visit(claim, flow="aetna/submit_appeal@1", now=shelf.clock())
+    shelf.commit(claim)
+    shelf.end(claim, shelf.settled())
+    ours = shelf.own()
+    held = shelf.ledger.held_by_others
+    assert held(ours, "aetna", ["CNF-1", "CNF-2"]) == {"CNF-1"}
+    assert held(ours, "uhc", ["CNF-1"]) == held(ours, "aetna", []) == held(claim, "aetna", ["CNF-1"]) == set()
+    assert held(replace(ours, customer_id=uuid4()), "aetna", ["CNF-1"]) == set()

@@ -241,6 +241,21 @@ def test_without_an_echo_two_new_ones_are_a_persons_to_tell_apart(open_desk: Cal
     assert len(desk.portals.sign_ins) == 2
 
 
+def test_without_an_echo_what_another_action_filed_is_not_ours(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(echoes=False)
+    desk.portals.fail("commit", AmbiguousOutcomeError("commit_unclear"))
+    received = desk.request()
+    assert refused(desk, received) == "not_yet"
+    other = desk.request(subject=f"claims/{desk.deny('C-2')}")
+    desk.do(other)
+    [filed] = desk.portals.filed  # the portal lists it under our claim, too: a letter for both
+    desk.portals.filed = [replace(filed, fields={**filed.fields, "claim_number": "C-1"})]
+    desk.do(received, attempt=2)
+    row = desk.row(received)
+    assert (row["state"], row["code"], row["reference"]) == ("unknown", "commit_unclear", "")
+    assert len(desk.portals.filed) == 1
+
+
 def test_committing_past_its_lease_is_reconciled_and_never_claimed_anew(desk: Desk) -> None:
     received = desk.request()
     action_id = desk.row(received)["id"]

@@ -130,6 +130,13 @@ UPDATE actions a SET state = 'committing', client_reference = :reference,
 {OWNED} AND state IN ('claimed', 'unknown') {IN_TIME} AND NOT {OFF} RETURNING 1
 """)  # noqa: S608 - constants
 
+HELD_BY_OTHERS = text("""
+SELECT DISTINCT reference FROM actions
+WHERE customer_id = CAST(:customer_id AS uuid) AND id <> CAST(:id AS uuid) AND reference <> ''
+    AND reference = ANY(CAST(:references AS text[]))
+    AND (split_part(flow, '/', 1) = :portal OR (flow = '' AND payer_key = :payer_key))
+""")
+
 POSTPONE = text(f"""
 UPDATE actions SET state = CASE WHEN state = 'claimed' THEN 'requested' ELSE 'unknown' END,
     token = NULL, lease_expires_at = NULL, due_at = CAST(:until AS timestamptz), code = :code

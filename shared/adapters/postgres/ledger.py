@@ -98,6 +98,18 @@ class PostgresActionLedger:
                 off = connection.execute(rows.IS_OFF, {"id": str(claim.action_id)}).scalar_one_or_none()
                 raise TransientError("switched_off" if off else "claim_lost", f"action {claim.action_id}")
 
+    def held_by_others(self, claim: ActionClaim, portal: str, references: Collection[str]) -> frozenset[str]:
+        """Return which of a portal's references the customer's other actions were settled under."""
+        asked = {
+            "id": str(claim.action_id),
+            "customer_id": str(claim.customer_id),
+            "references": list(references),
+            "portal": portal,
+            "payer_key": claim.payer_key,
+        }
+        with database_errors(), tenant(self._engine, claim.customer_id) as connection:
+            return frozenset(connection.execute(rows.HELD_BY_OTHERS, asked).scalars())
+
     def disabled(self, customer_id: UUID, portal: str) -> bool:
         """Return whether the portal waits for a person to allow it again."""
         asked = {"customer_id": str(customer_id), "portal": portal}
