@@ -44,6 +44,10 @@ UNKNOWN: Final[tuple[Severity, str]] = (
     "critical",
     "A submission may have been taken: a person has to look in the portal",
 )
+SHUT_OUT: Final[tuple[Severity, str]] = (
+    "critical",
+    "A payer's portal does not let us sign in as it used to: nothing more is done there",
+)
 OTHER: Final[tuple[Severity, str]] = ("warning", "An action could not be done: a person has to look")
 
 
@@ -149,7 +153,8 @@ def _told(done: Done) -> tuple[Severity, str]:
     ending = done.ending
     if ending.result == "unknown" and not ending.disables:
         return UNKNOWN
-    return TITLES.get(ending.code, OTHER)
+    severity, title = TITLES.get(ending.code, OTHER)
+    return SHUT_OUT if ending.disables and severity != "critical" else (severity, title)
 
 
 def _event(

@@ -116,7 +116,8 @@ class Done:
 class _Turn:
     """One visit under way.
 
-    committed: Submit may have been pressed in it. came_to: the result, and the error that was met, once there is one.
+    signed_in: the portal let us in. committed: Submit may have been pressed. came_to: the result, and the error that
+    was met, once there is one.
     """
 
     claim: ActionClaim
@@ -125,6 +126,7 @@ class _Turn:
     seat: Seat
     attempt: int
     files: Sequence[PortalFile] = ()
+    signed_in: bool = False
     committed: bool = False
     came_to: "tuple[Done | Later, UpstreamError | None] | None" = None
 
@@ -171,19 +173,31 @@ def visit(claim: ActionClaim, worker: Worker) -> Done | Later:
     )
     if isinstance(seat, Full):
         return Later(seat.until, seat.why)
+    came_to: Done | Later | None = None
     try:
+        if worker.ledger.disabled(
+            claim.customer_id, portal
+        ):  # with the seat, so that no refusal is under way
+            return Later(None, "portal_disabled")
         attempt = worker.ledger.begin_visit(claim, flow=str(errand.flow.id), now=worker.clock())
         with step("portal_visit", "client") as span:
             span.note(action_id=str(claim.action_id), portal=portal)
-            return _seated(_Turn(claim, errand, worker, seat, attempt))
+            came_to = _seated(_Turn(claim, errand, worker, seat, attempt))
+            return came_to
     finally:
-        _leave(seat, worker)
+        _leave(seat, came_to, worker)
 
 
-def _leave(seat: Seat, worker: Worker) -> None:
-    """Give the seat up; where the record is away, its lease ends by itself, and what the visit came to counts."""
+def _leave(seat: Seat, came_to: Done | Later | None, worker: Worker) -> None:
+    """Give the seat up, or keep it for a last lease while it is written that nobody signs in any more.
+
+    Where the record is away, the lease ends by itself, and what the visit came to counts.
+    """
     try:
-        worker.seats.leave(seat)
+        if isinstance(came_to, Done) and came_to.ending.disables:
+            worker.seats.renew(seat, now=worker.clock(), lease_s=worker.lease_s)
+        else:
+            worker.seats.leave(seat)
     except TransientError as exc:
         log.warning("seat.not_left", provider=seat.portal, code=exc.code)
 
@@ -244,6 +258,7 @@ def _outcome(session: PortalSession, turn: _Turn) -> tuple[Done | Later, Upstrea
 def _work(session: PortalSession, turn: _Turn) -> Done | Later:
     errand = turn.errand
     session.sign_in()
+    turn.signed_in = True
     turn.hold()
     if not errand.flow.commits:
         return _read(session, turn)
@@ -341,7 +356,9 @@ def _settled(turn: _Turn, reference: str) -> Done:
 
 def _stopped(error: PortalStopError, turn: _Turn) -> Done:
     now = turn.worker.clock()
-    if error.opens_breaker:
+    if (
+        error.opens_breaker or not turn.signed_in
+    ):  # what stops one sign-in stops the next, and too many lock the account
         waits: Result = "unknown" if turn.doubtful else "open"
         return Done(Ending(waits, now, code=error.code, disables=turn.errand.flow.id.portal))
     if error.code == "payer_refused" and not turn.claim.reconciling:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import pytest
@@ -16,8 +16,10 @@ from structlog.testing import capture_logs
 from shared.adapters.memory import InMemorySecretStore
 from shared.adapters.memory_portal import InMemoryPortals, InMemorySession
 from shared.adapters.postgres.ledger import PostgresActionLedger
+from shared.adapters.postgres.seats import PostgresSeats
 from shared.domain.actions import RETRY_AFTER, client_reference
 from shared.domain.manners import Manners, Window
+from shared.handlers.portal_visit import visit
 from shared.ports.ledger import ActionClaim, Visit
 from shared.ports.portal import (
     AuthorizationReading,
@@ -27,6 +29,7 @@ from shared.ports.portal import (
     PortalStopError,
     StopCode,
 )
+from shared.ports.seats import Full, Seat
 from shared.runtime.errors import AmbiguousOutcomeError, PoisonError, TransientError, UpstreamError
 from tests.functional.action_desk import PASSWORD, PATIENT, TOTP, Desk, Hands
 
@@ -297,6 +300,59 @@ def test_refused_credentials_stop_every_further_action_until_a_person_allows_the
     [breaker] = desk.rows("portal_breakers")
     assert (breaker["portal"], breaker["state"], breaker["code"]) == (desk.payer, "open", code)
     assert [alert["severity"] for alert in desk.rows("alerts")] == ["critical"]
+
+
+@pytest.mark.parametrize("code", ["captcha", "interstitial", "unknown_page"])
+def test_whatever_stops_a_sign_in_stops_the_next_ones(desk: Desk, code: StopCode) -> None:
+    desk.portals.fail("sign_in", PortalStopError(code, "login"))
+    first, second = desk.request(), desk.request("submit_reauth_request")
+    desk.do(first)
+    desk.clock.forward(LEASE_S)
+    desk.do(second)
+    assert len(desk.rows("action_attempts")) == 1
+    assert [(desk.row(one)["state"], desk.row(one)["code"]) for one in (first, second)] == [
+        ("requested", code),
+        ("requested", "portal_disabled"),
+    ]
+    [alert] = desk.rows("alerts")
+    assert (alert["severity"], "does not let us sign in" in alert["title"]) == ("critical", True)
+
+
+def test_between_a_refusal_and_its_record_nobody_signs_in(desk: Desk) -> None:
+    """The worker dies with the refusal in hand: the seat is kept until its lease is over."""
+    desk.portals.fail("sign_in", PortalStopError("wrong_password", "login"))
+    first, second = desk.request(), desk.request("submit_reauth_request")
+    taken = desk.worker.ledger.claim(
+        desk.customer,
+        desk.row(first)["id"],
+        event_id=uuid4(),
+        token=uuid4(),
+        now=desk.clock(),
+        lease_s=LEASE_S,
+    )
+    assert isinstance(taken, ActionClaim)
+    visit(taken, desk.worker)
+    assert refused(desk, second) == "not_yet"
+    assert desk.row(second)["code"] == "portal_busy"
+    assert len(desk.rows("action_attempts")) == 1
+
+
+def test_a_portal_that_is_disabled_while_a_seat_is_waited_for_is_not_visited(desk: Desk) -> None:
+    class Late(PostgresSeats):
+        def take(self, portal: str, credential: str, **options: Any) -> Seat | Full:  # noqa: ANN401
+            seat = super().take(portal, credential, **options)
+            desk.pipeline.execute(
+                "INSERT INTO portal_breakers (customer_id, portal, state, code, action_id, opened_at)"
+                " VALUES (CAST(:id AS uuid), :portal, 'open', 'wrong_password', gen_random_uuid(), now())",
+                id=str(desk.customer),
+                portal=portal,
+            )
+            return seat
+
+    received = desk.request()
+    desk.do(received, worker=replace(desk.worker, seats=Late(desk.pipeline.app.engine)))
+    assert desk.portals.sign_ins == []
+    assert desk.row(received)["code"] == "portal_disabled"
 
 
 def test_one_customers_refused_credentials_do_not_stop_anothers_actions(
