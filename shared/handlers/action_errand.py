@@ -42,6 +42,8 @@ class Drafting(Protocol):
     def secrets(self) -> SecretStore: ...  # noqa: D102
     @property
     def clock(self) -> Clock: ...  # noqa: D102
+    @property
+    def single_practice(self) -> UUID | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ def draft_errand(claim: ActionClaim, worker: Drafting) -> Errand:
     case = _case(claim, worker.cases)
     others = _others(claim, case, worker.cases)
     flow = _flow(claim, case, worker.portals())
-    credential, credentials = credentials_for(claim.customer_id, flow.id.portal, worker.secrets)
+    credential, credentials = credentials_for(
+        claim.customer_id, flow.id.portal, worker.secrets, single_practice=worker.single_practice
+    )
     fields = {name: value for name, value in _fields(claim, case, others).items() if value}
     return Errand(
         flow=flow,
@@ -130,18 +134,24 @@ def _flow(claim: ActionClaim, case: Case, portals: Portals) -> Flow:
     return portals.flow(case.payer_key, action)
 
 
-def credentials_for(customer_id: UUID, portal: str, secrets: SecretStore) -> tuple[str, Credentials]:
-    """Return a customer's way into a portal and the name of its secret: its own, else the portal's one for all.
+def credentials_for(
+    customer_id: UUID, portal: str, secrets: SecretStore, *, single_practice: UUID | None = None
+) -> tuple[str, Credentials]:
+    """Return a customer's way into a portal and the name of its secret. No other secret is tried.
+
+    single_practice: the one customer whose secrets are called by the portal alone.
 
     Raises:
-        PermanentError: `no_credentials`; there is no secret, or it does not hold a user name and a password.
+        PermanentError: `no_credentials`; there is no secret, none of its versions is enabled, or it does not hold a
+            user name and a password.
         TransientError: the secrets are away.
     """
-    for name in (f"{customer_id}-{portal}-portal-credentials", f"{portal}-portal-credentials"):
-        versions = secrets.versions(name)
-        if versions:
-            return name, _credentials(name, versions[0])
-    raise PermanentError("no_credentials", f"{portal}-portal-credentials")
+    owner = "" if customer_id == single_practice else f"{customer_id}-"
+    name = f"{owner}{portal}-portal-credentials"
+    versions = secrets.versions(name)
+    if not versions:
+        raise PermanentError("no_credentials", name)
+    return name, _credentials(name, versions[0])
 
 
 def _credentials(name: str, text: str) -> Credentials:

@@ -53,7 +53,8 @@ log = structlog.get_logger()
 class Worker:
     """Everything that doing an action needs. lease_s: how long one step may take before another worker takes over.
 
-    retry_scale: shortens the waits between visits that failed for a moment.
+    retry_scale: shortens the waits between visits that failed for a moment. single_practice: as `credentials_for` has
+    it.
     """
 
     record: EventRecord
@@ -69,6 +70,7 @@ class Worker:
     new_token: Callable[[], UUID]
     lease_s: float = LEASE_S
     retry_scale: float = 1.0
+    single_practice: UUID | None = None
 
     def manners_of(self, portal: str) -> Manners:
         """Return how a portal is to be treated."""

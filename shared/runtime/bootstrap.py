@@ -335,6 +335,7 @@ class App:
             new_token=uuid4,
             lease_s=self.settings.action_lease_s,
             retry_scale=self.settings.action_retry_scale,
+            single_practice=self.settings.single_practice,
         )
 
     @cached_property

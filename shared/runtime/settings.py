@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
+from uuid import UUID
 
 Runtime = Literal["embedded", "emulators", "gcp"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
@@ -36,6 +37,7 @@ class Settings:
     chromium: its path; empty looks for one. portal_sites: where payers' portals are, with `{portal}` for each, instead
     of the sites that the flows name: for the simulator.
     scheduler_audience, scheduler_email: of the OIDC tokens that fire jobs in `gcp`. region: of their schedules.
+    single_practice: the one customer whose log-ins are called by the portal alone.
     portal_manners: a file instead of `schemas/portals/manners.json`. portal_sessions: browser sessions at a time.
     evidence_bucket: in `gcp`; else files below home. action_lease_s, action_retry_scale: as
     `shared/handlers/portal_visit.py` has them. metrics: count for `GET /metrics`.
@@ -66,6 +68,7 @@ class Settings:
     region: str = ""
     portal_sessions: int = 4
     portal_manners: str = ""
+    single_practice: UUID | None = None
     evidence_bucket: str = ""
     action_lease_s: float = 120.0
     action_retry_scale: float = 1.0
@@ -111,6 +114,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         scheduler_email=environ.get("UPSTREAM_SCHEDULER_EMAIL", default.scheduler_email),
         region=environ.get("UPSTREAM_REGION", default.region),
         portal_manners=environ.get("UPSTREAM_PORTAL_MANNERS", default.portal_manners),
+        single_practice=_id(environ.get("UPSTREAM_SINGLE_PRACTICE", "")),
         portal_sessions=int(environ.get("UPSTREAM_PORTAL_SESSIONS", default.portal_sessions)),
         evidence_bucket=environ.get("UPSTREAM_EVIDENCE_BUCKET", default.evidence_bucket),
         action_lease_s=float(environ.get("UPSTREAM_ACTION_LEASE_S", default.action_lease_s)),
@@ -126,6 +130,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         trace_sampling=float(environ.get("UPSTREAM_TRACE_SAMPLING", default.trace_sampling)),
         sentry_sample_rate=float(environ.get("UPSTREAM_SENTRY_SAMPLE_RATE", default.sentry_sample_rate)),
     )
+
+
+def _id(given: str) -> UUID | None:
+    return UUID(given) if given else None
 
 
 def _one_of(known: tuple[Name, ...], variable: str, given: str) -> Name:
@@ -160,6 +168,7 @@ def to_environment(settings: Settings) -> dict[str, str]:
         "UPSTREAM_SCHEDULER_EMAIL": settings.scheduler_email,
         "UPSTREAM_REGION": settings.region,
         "UPSTREAM_PORTAL_MANNERS": settings.portal_manners,
+        "UPSTREAM_SINGLE_PRACTICE": str(settings.single_practice or ""),
         "UPSTREAM_PORTAL_SESSIONS": str(settings.portal_sessions),
         "UPSTREAM_EVIDENCE_BUCKET": settings.evidence_bucket,
         "UPSTREAM_ACTION_LEASE_S": str(settings.action_lease_s),

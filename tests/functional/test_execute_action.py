@@ -371,9 +371,20 @@ def test_without_credentials_a_person_does_it(desk: Desk) -> None:
     assert (desk.row(received)["state"], desk.row(received)["code"]) == ("open", "no_credentials")
 
 
-def test_a_practice_without_credentials_of_its_own_uses_the_payers(desk: Desk) -> None:
-    shared = InMemorySecretStore({f"{desk.payer}-portal-credentials": ('{"username":"all","password":"p"}',)})
-    desk.do(desk.request(), worker=replace(desk.worker, secrets=shared))
+def test_no_practice_signs_in_with_what_is_another_s_but_the_single_one(desk: Desk) -> None:
+    secrets = InMemorySecretStore(
+        {
+            f"{desk.payer}-portal-credentials": ('{"username":"all","password":"p"}',),
+            f"{desk.customer}-{desk.payer}-portal-credentials": (),  # all versions disabled
+        }
+    )
+    received = desk.request()
+    for practice in (None, uuid4()):
+        desk.do(received, worker=replace(desk.worker, secrets=secrets, single_practice=practice))
+    assert (desk.row(received)["state"], desk.row(received)["code"]) == ("open", "no_credentials")
+    assert desk.portals.sign_ins == []
+    again = desk.request(subject=f"claims/{desk.deny('C-2')}")
+    desk.do(again, worker=replace(desk.worker, secrets=secrets, single_practice=desk.customer))
     assert desk.portals.sign_ins == ["all"]
 
 

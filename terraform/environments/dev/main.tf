@@ -65,6 +65,7 @@ module "app" {
   connection_secrets        = var.connection_secrets
   channel_secrets           = var.channel_secrets
   portal_credentials        = var.portal_credentials
+  single_practice           = var.single_practice
   secret_rotation_starts_at = var.secret_rotation_starts_at
 
   smtp                  = var.smtp

@@ -36,6 +36,11 @@ variable "portal_credentials" {
   default = []
 }
 
+variable "single_practice" {
+  type    = string
+  default = ""
+}
+
 variable "secret_rotation_starts_at" {
   type = string
 }

@@ -57,6 +57,7 @@ resource "google_cloud_run_v2_service" "execute_action" {
           UPSTREAM_EVIDENCE_BUCKET = google_storage_bucket.evidence.name
           UPSTREAM_PORTAL_SESSIONS = tostring(local.worker.concurrency)
           UPSTREAM_METRICS         = "1"
+          UPSTREAM_SINGLE_PRACTICE = var.single_practice
         })
         content {
           name  = env.key

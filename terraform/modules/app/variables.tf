@@ -190,7 +190,7 @@ variable "channel_secrets" {
 }
 
 variable "portal_credentials" {
-  description = "Log-ins to payers' portals: `<customer>-<payer>-portal-credentials`, or `<payer>-portal-credentials`."
+  description = "Log-ins to payers' portals: `<customer>-<payer>-portal-credentials`, or of the single practice `<payer>-portal-credentials`."
   type        = set(string)
   default     = []
 
@@ -198,6 +198,12 @@ variable "portal_credentials" {
     condition     = alltrue([for name in var.portal_credentials : endswith(name, "-portal-credentials")])
     error_message = "execute_action may read secrets named …-portal-credentials only."
   }
+}
+
+variable "single_practice" {
+  description = "The id of the one customer whose log-ins are called `<payer>-portal-credentials`; empty with several customers."
+  type        = string
+  default     = ""
 }
 
 variable "secret_rotation_starts_at" {
