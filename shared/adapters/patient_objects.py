@@ -12,7 +12,7 @@ from shared.runtime.errors import TransientError
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket
 
-OF_PATIENTS: Final[tuple[PieceKind, ...]] = ("payload", "document", "trace")  # screenshots are masked
+OF_PATIENTS: Final[tuple[PieceKind, ...]] = ("payload", "document", "trace", "screenshot")
 TIMEOUT_S: Final = 30.0
 
 

@@ -35,6 +35,20 @@ if TYPE_CHECKING:
 
 US_DATE: Final = "%m/%d/%Y"
 NAME_FIELDS: Final = ("patient_name",)
+# What names no patient; every other field is kept out of pictures, whether it is typed or the page shows it by itself.
+NO_PATIENTS: Final = frozenset(
+    {
+        "client_reference",
+        "provider_npi",
+        "provider_name",
+        "reason",
+        "carc",
+        "level",
+        "amount",
+        "charge",
+        "units",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -47,6 +61,12 @@ class Typed:
     fields: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[PortalFile] = ()
     shown: set[str] = field(default_factory=set)
+
+    @property
+    def hidden(self) -> set[str]:
+        """Return what no picture shows: what was typed or is known of the patient, days as portals write them."""
+        known = {value for name, value in self.fields.items() if name not in NO_PATIENTS}
+        return self.shown | known | {text for value in known for text in _days(value)}
 
     @property
     def names(self) -> list[str]:
@@ -151,7 +171,7 @@ class Performer:
 
     async def _record(self) -> None:
         if self._recorder is not None:
-            values = self.typed.shown | {self._credentials.username}
+            values = self.typed.hidden | {self._credentials.username}
             await self._recorder.keep(self.page, values=values, names=self.typed.names)
 
     def _broken(self, name: str) -> UpstreamError:
@@ -282,6 +302,15 @@ class Performer:
 async def text_of(at: "Locator", *, timeout_ms: float) -> str:
     """Return an element's own text, its white space folded."""
     return " ".join((await at.text_content(timeout=timeout_ms) or "").split())
+
+
+def _days(value: str) -> tuple[str, ...]:
+    """Return an ISO date as portals write it, with and without leading zeros; nothing of any other text."""
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        return ()
+    return f"{day:{US_DATE}}", f"{day.month}/{day.day}/{day.year}"
 
 
 def _converted(text: str, conversion: Conversion | None) -> str:

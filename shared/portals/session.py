@@ -211,7 +211,7 @@ class BrowserSession:
         try:
             return await masked_screenshot(
                 page,
-                values=typed.shown,
+                values=typed.hidden,
                 names=typed.names,
                 mask=self._spec.portal.mask,
                 timeout_ms=EVIDENCE_S * 500,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 # What a piece may show decides who may read it and how long it is kept.
 PieceKind = Literal[
-    "screenshot",  # masked: no patient data
+    "screenshot",  # masked; a page may still show a patient whom nobody expected there
     "trace",  # of a failure: shows patient data
     "document",  # a letter or report as it was sent: patient data
     "payload",  # what a payer sent and no message can hold: patient data (shared/ports/payloads.py)

@@ -206,8 +206,9 @@ class Step:
 class Evidence:
     """What an attempt leaves behind.
 
-    screenshot_png: the page as it was last, with every typed value and all marked patient data blacked out; None if no
-        page was reached. trace_zip: Playwright's trace, of failures only and from after the sign-in on. It shows
+    screenshot_png: the page as it was last, with every typed value, what the action knows of its patient and all that
+        is marked blacked out; None if no page was reached. A page may show what nobody foresaw: store it as the trace.
+    trace_zip: Playwright's trace, of failures only and from after the sign-in on. It shows
         patient data: store it as closed as the claim itself.
     files_sha256: by file name of the flow.
     """

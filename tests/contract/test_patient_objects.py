@@ -113,12 +113,12 @@ def test_of_a_customer_without_any_there_is_nothing(shelf: Shelf) -> None:
     assert shelf.objects.count(UUID(int=9)) == 0
 
 
-def test_masked_pictures_stay(tmp_path: Path) -> None:
+def test_pictures_go_too(tmp_path: Path) -> None:
     picture = tmp_path / f"screenshots/{OURS}/1/1-page.png"
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"x")
     FilePatientObjects(tmp_path).remove(OURS)
-    assert picture.exists()
+    assert not picture.exists()
 
 
 @pytest.mark.parametrize("shelf", ["bucket"], indirect=True)

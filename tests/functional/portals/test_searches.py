@@ -1,8 +1,9 @@
 """A search that does not answer what was asked says nothing about our submission; one that comes late is waited for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -13,8 +14,18 @@ from shared.adapters.memory_codes import InMemoryCodeWindows
 from shared.portals.browser import BrowserHost
 from shared.portals.portals import BrowserPortals
 from shared.ports.clock import system_clock
-from shared.ports.portal import Absent, Credentials, Found, Lookup, PortalSession, Submission, Unclear
+from shared.ports.portal import (
+    Absent,
+    Credentials,
+    Evidence,
+    Found,
+    Lookup,
+    PortalSession,
+    Submission,
+    Unclear,
+)
 from shared.runtime.errors import AmbiguousOutcomeError
+from tests.functional.portals.test_secrecy import NOISE, difference
 
 T = TypeVar("T")
 
@@ -178,3 +189,25 @@ async def test_nobody_presses_submit_once_its_leave_is_over(
 
     await visited(folder, host, address, press)
     assert site.pressed == 0
+
+
+@pytest.mark.parametrize("form", ["{:%Y-%m-%d}", "{:%m/%d/%Y}", "{0.month}/{0.day}/{0.year}"])
+async def test_a_patient_whom_a_page_shows_and_nobody_typed_is_not_in_its_picture(
+    folder: Path, host: BrowserHost, late_site: tuple[Site, str], form: str
+) -> None:
+    site, address = late_site
+
+    def pictured(session: PortalSession, fields: Mapping[str, str]) -> Evidence:
+        session.lookup(fields)
+        return session.evidence()
+
+    pictures = []
+    for name, member, born_on in (
+        ("Wilhelmina Testcase", "W998877665", date(1961, 7, 4)),
+        ("Theodoreth Examples", "X112233445", date(1954, 2, 3)),
+    ):
+        first, last = name.split()
+        site.early = f"<p>{last}, {first} ({member}), born {form.format(born_on)}</p>" + NONE
+        fields = FIELDS | {"patient_name": name, "member_id": member, "born_on": born_on.isoformat()}
+        pictures.append(await visited(folder, host, address, partial(pictured, fields=fields)))
+    assert await asyncio.to_thread(difference, host, *pictures) <= NOISE
