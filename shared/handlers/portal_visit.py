@@ -1,8 +1,10 @@
 """One visit to a payer's portal on behalf of an action: sign in, ask what is there, and submit at most once."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from threading import Event, Thread
 from typing import Final
 from uuid import UUID
 
@@ -46,6 +48,7 @@ if __debug__:
     from shared.runtime.crash_points import reach
 
 DEFAULT_MANNERS: Final = "default"
+BEATS: Final = 3  # signs of life within a lease
 log = structlog.get_logger()
 
 
@@ -118,8 +121,8 @@ class Done:
 class _Turn:
     """One visit under way.
 
-    signed_in: the portal let us in. committed: Submit may have been pressed. came_to: the result, and the error that
-    was met, once there is one.
+    over: no sign of life is given any more. signed_in: the portal let us in. committed: Submit may have been pressed.
+    came_to: the result, and the error that was met, once there is one.
     """
 
     claim: ActionClaim
@@ -128,6 +131,7 @@ class _Turn:
     seat: Seat
     attempt: int
     files: Sequence[PortalFile] = ()
+    over: Event = field(default_factory=Event)
     signed_in: bool = False
     committed: bool = False
     came_to: "tuple[Done | Later, UpstreamError | None] | None" = None
@@ -137,8 +141,27 @@ class _Turn:
         """Whether it may have been submitted, in this visit or an earlier one."""
         return self.committed or self.claim.reconciling
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the action and the seat while the block lasts, or until `over` is set, however slow the portal is."""
+        beating = Thread(target=self._beat, name="lease", daemon=True)
+        beating.start()
+        try:
+            yield
+        finally:
+            self.over.set()
+            beating.join()
+
+    def _beat(self) -> None:
+        while not self.over.wait(self.worker.lease_s / BEATS):
+            try:
+                self.hold()
+            except TransientError as exc:
+                if exc.code == "claim_lost":  # the visit itself finds out at its next step
+                    return
+
     def hold(self) -> None:
-        """Keep the action and the seat while a long step follows.
+        """Keep the action and the seat, and find out whether they still are ours.
 
         Raises:
             TransientError: the action was taken over (`claim_lost`).
@@ -208,11 +231,12 @@ def _seated(turn: _Turn) -> Done | Later:
     """Return what the visit came to. What fails after that, while it is noted and closed, does not change it."""
     worker, errand = turn.worker, turn.errand
     try:
-        turn.files = draft_files(turn.claim, errand, worker)
-        turn.hold()
-        with worker.portals().session(errand.flow.id, credentials=errand.credentials) as session:
-            turn.came_to = result, error = _outcome(session, turn)
-            _keep(session.evidence(), turn, result, error)
+        with turn.held():
+            turn.files = draft_files(turn.claim, errand, worker)
+            turn.hold()
+            with worker.portals().session(errand.flow.id, credentials=errand.credentials) as session:
+                turn.came_to = result, error = _outcome(session, turn)
+                _keep(session.evidence(), turn, result, error)
     except TransientError as exc:
         if turn.came_to is None:
             if exc.code == "claim_lost":
@@ -292,6 +316,7 @@ def _submit(session: PortalSession, turn: _Turn, seen: frozenset[str]) -> Done:
     turn.hold()
     if __debug__:
         reach("action.before_committing")
+    turn.over.set()  # from here on the lease bounds the click
     now, lease_s = turn.worker.clock(), turn.worker.lease_s
     try:
         turn.worker.ledger.mark_committing(

@@ -87,7 +87,8 @@ def test_a_late_copy_of_a_failure_reopens_nothing_and_a_new_delivery_does(practi
     assert practice.states() == {("replayed", "published")}
 
 
-def test_what_would_act_twice_is_refused(pipeline: "Pipeline", practice: Practice) -> None:
+@pytest.mark.parametrize("state", ["committing", "unknown"])
+def test_what_would_act_twice_is_refused(pipeline: "Pipeline", practice: Practice, state: str) -> None:
     event_id = practice.sends(advice("E1"))
     practice.keep(forwarded(practice.event(advice("E1"), event_id)))
     assert practice.refusals() == ["settled"]
@@ -96,7 +97,8 @@ def test_what_would_act_twice_is_refused(pipeline: "Pipeline", practice: Practic
     pipeline.execute(
         "INSERT INTO actions (id, customer_id, execution_id, event_id, rule_id, subject, type, params, state)"
         " VALUES (gen_random_uuid(), CAST(:customer AS uuid), gen_random_uuid(), CAST(:event AS uuid), 'r', 's',"
-        " 'submit_appeal', '{}', 'unknown')",
+        " 'submit_appeal', '{}', :state)",
+        state=state,
         customer=str(practice.customer),
         event=str(doubtful.id),
     )

@@ -1,6 +1,7 @@
 """An action is done once: on the real ledger, with a portal that fails as portals do."""
 
 import json
+import time as time_
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from shared.adapters.postgres.seats import PostgresSeats
 from shared.domain.actions import RETRY_AFTER, client_reference
 from shared.domain.manners import Manners, Window
 from shared.handlers.portal_visit import visit
+from shared.ports.clock import system_clock
 from shared.ports.ledger import ActionClaim, Visit
 from shared.ports.portal import (
     AuthorizationReading,
@@ -625,6 +627,27 @@ def test_a_refusal_while_an_earlier_click_is_in_doubt_does_not_say_that_nothing_
     desk.portals.fail("prepare", PortalStopError("payer_refused", "form"))  # a duplicate, perhaps
     desk.do(received, attempt=2)
     assert (desk.row(received)["state"], desk.row(received)["code"]) == ("unknown", "payer_refused")
+
+
+class Slow(InMemorySession):
+    """A portal whose sign-in takes long."""
+
+    def sign_in(self) -> None:
+        time_.sleep(1.5)
+        super().sign_in()
+
+
+class SlowPortals(InMemoryPortals):
+    @contextmanager
+    def session(self, flow: FlowId, *, credentials: Credentials) -> Iterator[InMemorySession]:
+        yield Slow(self, self.pinned(flow), credentials)
+
+
+def test_a_portal_that_is_slower_than_the_lease_is_waited_for(desk: Desk) -> None:
+    slow = SlowPortals(desk.portals.flows, system_clock)
+    received = desk.request()
+    desk.do(received, worker=replace(desk.worker, portals=lambda: slow, clock=system_clock, lease_s=0.9))
+    assert desk.row(received)["state"] == "settled"
 
 
 class Frozen(PostgresActionLedger):

@@ -85,7 +85,7 @@ OUTCOME_UNKNOWN: Final = """EXISTS (
         SELECT a.event_id UNION SELECT d.event_id
         UNION SELECT r.event_id FROM dead_letter_replays r WHERE r.dead_letter_id = d.id
     ) known JOIN actions x ON x.event_id = known.event_id OR x.id = known.event_id
-    WHERE x.state = 'unknown')"""
+    WHERE x.state IN ('committing', 'unknown'))"""
 
 FACTS = text(f"""
 {ASKED}
