@@ -96,14 +96,15 @@ def resolve(
     from datetime import UTC, datetime
 
     from cli.workspace import opened
+    from shared.adapters.postgres.cases import PostgresCaseFiles
     from shared.handlers.action_desk import publish_waiting, resolve_action
     from shared.ports.action_desk import Resolved
 
     with opened(home) as workspace:
         desk = _desk(workspace)
-        entry, _, _ = _one(workspace, identity)
+        entry, params, _ = _one(workspace, identity)
         word = Resolved(said.value, by or getpass.getuser(), note, datetime.now(UTC), reference)
-        resolve_action(entry, word, desk=desk)
+        resolve_action(entry, params, word, desk=desk, cases=PostgresCaseFiles(workspace.engine))
         app = workspace.app
         asyncio.run(publish_waiting(desk=desk, record=app.record, publisher=app.publisher))
     typer.echo(f"{entry.id}: {said.value}")

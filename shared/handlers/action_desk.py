@@ -1,5 +1,6 @@
 """What a person decides about actions, and what goes out because of it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -10,9 +11,11 @@ import orjson
 from shared.domain.actions import STALE_AFTER
 from shared.domain.events import Event, EventType, Outgoing
 from shared.domain.ids import derive
+from shared.handlers.action_errand import appeals_of
 from shared.handlers.action_outcomes import request_again
 from shared.ports.action_desk import ActionDesk, ActionEntry, Resolved
-from shared.ports.ledger import ReleasedAction
+from shared.ports.cases import CaseFiles
+from shared.ports.ledger import Appeal, ReleasedAction
 from shared.ports.publisher import Publisher
 from shared.ports.record import EventRecord
 from shared.runtime.errors import PermanentError
@@ -22,16 +25,28 @@ SOURCE: Final = "/cli/actions"
 MOST_WOKEN: Final = 500
 
 
-def resolve_action(entry: ActionEntry, resolved: Resolved, *, desk: ActionDesk) -> None:
-    """Record what a person found out, and let rules hear of it.
+def resolve_action(
+    entry: ActionEntry,
+    params: Mapping[str, object],
+    resolved: Resolved,
+    *,
+    desk: ActionDesk,
+    cases: CaseFiles,
+) -> None:
+    """Record what a person found out, an appeal that the payer holds as any other, and let rules hear of it.
+
+    params: the action's.
 
     Raises:
         PermanentError: the action needs nobody (`claim_lost`), or what is said of it does not fit (`missing_field`).
+        TransientError: the record is away.
     """
     if not resolved.note.strip():
         raise PermanentError("missing_field", "say what was seen in the portal: it is recorded")
     if resolved.as_ == "settled" and entry.type.startswith("submit_") and not resolved.reference:
         raise PermanentError("missing_field", "a submission that the portal holds has a reference: give it")
+    if resolved.as_ == "settled" and entry.type == "submit_appeal":
+        resolved = replace(resolved, appeals=_held(entry, params, resolved, cases))
     desk.resolve(entry.id, resolved, [_said(entry, resolved)])
 
 
@@ -56,6 +71,22 @@ async def publish_waiting(*, desk: ActionDesk, record: EventRecord, publisher: P
         await publisher.publish(emitted.messages, timeout_s=PUBLISH_TIMEOUT_S)
     record.mark_published(waiting)
     return len(waiting)
+
+
+def _held(
+    entry: ActionEntry, params: Mapping[str, object], resolved: Resolved, cases: CaseFiles
+) -> tuple[Appeal, ...]:
+    """Return the appeals that the payer holds by a person's word, of those claims that the record still has."""
+    named = params.get("claims")
+    kind, _, identity = entry.subject.partition("/")
+    claims = (
+        [str(one) for one in named] if isinstance(named, list) else [identity] if kind == "claims" else []
+    )
+    found = [cases.claim(entry.customer_id, UUID(claim)) for claim in claims]
+    return tuple(
+        replace(appeal, reference=resolved.reference, submitted_on=resolved.at.date())
+        for appeal in appeals_of(entry.id, params, [case for case in found if case is not None])
+    )
 
 
 def _said(entry: ActionEntry, resolved: Resolved) -> Outgoing:

@@ -94,7 +94,9 @@ def draft_errand(claim: ActionClaim, worker: Drafting) -> Errand:
         credential=credential,
         credentials=credentials,
         fields=fields,
-        appeals=_appeals(claim, case, others) if flow.id.action == "submit_appeal" else (),
+        appeals=appeals_of(claim.action_id, claim.params, (case, *others))
+        if isinstance(case, ClaimCase)
+        else (),
         others=others,
     )
 
@@ -246,24 +248,29 @@ def _printed(
     return (PortalFile(name, filename, worker.printer.print_pdf(html, footer=f"Reference {reference}")),)
 
 
-def _appeals(claim: ActionClaim, case: Case, others: Sequence[ClaimCase]) -> tuple[Appeal, ...]:
-    """Return what is to be followed up; the reference and the day are those of the submission."""
-    if not isinstance(case, ClaimCase):
+def appeals_of(
+    action_id: UUID, params: Mapping[str, object], cases: Sequence[ClaimCase]
+) -> tuple[Appeal, ...]:
+    """Return what is to be followed up of a letter; the reference and the day are those of the submission.
+
+    cases: of all its claims, the first first.
+    """
+    if not cases:
         return ()
-    template = template_for(case, str(claim.params.get("template", "")))
+    template = template_for(cases[0], str(params.get("template", "")))
     return tuple(
         Appeal(
-            action_id=claim.action_id,
+            action_id=action_id,
             claim_id=one.id,
             payer_key=one.payer_key,
             carc=one.carc,
             template=template,
-            level=claim.level,
+            level=int(str(params.get("level", 1))),
             amount_cents=one.disputed_cents,
             paid_before_cents=one.paid_cents,
-            first=one is case,
+            first=one is cases[0],
         )
-        for one in (case, *others)
+        for one in cases
     )
 
 

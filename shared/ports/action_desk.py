@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from shared.domain.events import Outgoing
-from shared.ports.ledger import ReleasedAction
+from shared.ports.ledger import Appeal, ReleasedAction
 from shared.ports.record import Emitted
 
 Resolution = Literal[
@@ -87,13 +87,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What a person says of an action. note: what was seen in the portal."""
+    """What a person says of an action. note: what was seen in the portal. appeals: those that the payer holds by it."""
 
     as_: Resolution
     by: str
     note: str
     at: datetime
     reference: str = ""
+    appeals: tuple[Appeal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class ActionDesk(Protocol):
         ...
 
     def resolve(self, action_id: UUID, resolved: Resolved, outgoing: Sequence[Outgoing]) -> None:
-        """Write a person's word on an action that needs one, and put what follows into the outbox.
+        """Write a person's word on an action that needs one with its appeals, and put what follows into the outbox.
 
         Raises:
             PermanentError: it needs nobody, or somebody else was faster (`claim_lost`).
@@ -148,7 +149,10 @@ class ActionDesk(Protocol):
         ...
 
     def enable(self, customer_id: UUID, portal: str, *, by: str, why: str, at: datetime) -> int | None:
-        """Let actions use the portal again; return how many were waiting. None if it was not disabled."""
+        """Let actions use the portal again; return how many were waiting. None if it was not disabled and none was.
+
+        An action that began to wait just as the portal was enabled is freed by doing it again.
+        """
         ...
 
     def wake(

@@ -167,6 +167,14 @@ def test_a_disabled_portal_is_enabled_by_name_and_its_actions_go_on(desk: Desk, 
     sent = [m for m in desk.rows("outbox") if m["consumer"] == "operator"]
     assert len(sent) == 1
     shell.run("portals", "enable", desk.payer, "--customer", name, "--why", "again", code=1)  # it is
+    # One that found the portal disabled, and began to wait just afterwards.
+    late = desk.request("check_claim_status")
+    desk.pipeline.execute(
+        "UPDATE actions SET due_at = 'infinity', parked = true WHERE id = CAST(:id AS uuid)",
+        id=str(desk.row(late)["id"]),
+    )
+    shell.run("portals", "enable", desk.payer, "--customer", name, "--why", "again")
+    assert desk.row(late)["releases"] == 1
 
 
 def test_an_action_whose_message_was_lost_is_released(desk: Desk, shell: Shell) -> None:
@@ -240,6 +248,27 @@ def test_rules_stopped_while_a_form_is_filled_are_heard_before_submit(desk: Desk
     )
     shell.run("actions", "resolve", str(row["id"]), "--as", "failed", "--note", "not to be sent", "--by", "d")
     assert desk.row(received)["state"] == "failed"
+
+
+def test_an_appeal_that_a_person_filed_is_an_appeal(desk: Desk, shell: Shell) -> None:
+    received = desk.request()
+    desk.portals.fail("prepare", PortalStopError("captcha", "form"))
+    desk.do(received)
+    action = str(desk.row(received)["id"])
+    shell.run(
+        *("actions", "resolve", action, "--as", "settled", "--reference", "BY-HAND-1", "--by", "dana"),
+        *("--note", "filed by hand"),
+    )
+    [appeal] = desk.rows("appeals")
+    assert (str(appeal["claim_id"]), appeal["reference"], appeal["amount_cents"], appeal["outcome"]) == (
+        str(desk.claim),
+        "BY-HAND-1",
+        90_000,
+        "pending",
+    )
+    shell.run("appeals", "record", action, "--outcome", "upheld", "--on", "2030-01-10", "--by", "dana")
+    [stat] = [s for s in shell.json("appeals", "stats") if s["payer_key"] == desk.payer]
+    assert (stat["submitted"], stat["upheld"]) == (1, 1)
 
 
 def test_appeals_are_counted_by_payer_reason_and_letter(desk: Desk, shell: Shell) -> None:

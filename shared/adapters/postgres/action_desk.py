@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection, Engine, RowMapping, text
 
-from shared.adapters.postgres.action_rows import HELD_BACK, released, stamp
+from shared.adapters.postgres.action_rows import HELD_BACK, record_appeal, released, stamp
 from shared.adapters.postgres.engine import database_errors
 from shared.domain.events import Message, Outgoing, trace_id
 from shared.ports.action_desk import (
@@ -60,14 +60,14 @@ UPDATE actions a SET state = :state, reference = CASE WHEN :reference = '' THEN 
     ended_at = CAST(:at AS timestamptz), due_at = NULL, parked = false, token = NULL, lease_expires_at = NULL,
     resolved_by = :by, resolved_note = :note, updated_at = CAST(:at AS timestamptz)
 WHERE a.id = CAST(:id AS uuid) AND {NEEDS_A_PERSON}
-RETURNING a.id
+RETURNING a.customer_id
 """)  # noqa: S608 - constants
 AGAIN = text(f"""
 UPDATE actions a SET state = 'requested', ended_at = NULL, due_at = NULL, parked = false, token = NULL,
     lease_expires_at = NULL, attempts = attempts, submissions = 0, committed_at = NULL, releases = releases + 1,
     code = '', resolved_by = :by, resolved_note = :note, updated_at = CAST(:at AS timestamptz)
 WHERE a.id = CAST(:id AS uuid) AND {NEEDS_A_PERSON}
-RETURNING a.id
+RETURNING a.customer_id
 """)  # noqa: S608 - constants
 BREAKERS = text("""
 SELECT b.customer_id, coalesce(c.name, '') AS customer, b.portal, b.state, b.code, b.action_id, b.opened_at,
@@ -152,8 +152,11 @@ class PostgresActionDesk:
         if resolved.as_ != "again":
             statement, asked = RESOLVE, asked | {"state": resolved.as_, "reference": resolved.reference}
         with database_errors(), self._engine.begin() as connection:
-            if connection.execute(statement, asked).scalar_one_or_none() is None:
+            customer_id = connection.execute(statement, asked).scalar_one_or_none()
+            if customer_id is None:
                 raise PermanentError("claim_lost", f"action {action_id} does not need a person")
+            for appeal in resolved.appeals:
+                record_appeal(connection, customer_id, appeal)
             emit(connection, outgoing)
 
     def breakers(self, *, customer_id: UUID | None = None) -> Sequence[Breaker]:
@@ -163,12 +166,12 @@ class PostgresActionDesk:
             return [Breaker(**row) for row in rows]
 
     def enable(self, customer_id: UUID, portal: str, *, by: str, why: str, at: datetime) -> int | None:
-        """Let actions use the portal again; return how many were waiting. None if it was not disabled."""
+        """Let actions use the portal again; return how many were waiting. None if it was not disabled and none was."""
         asked = {"customer_id": str(customer_id), "portal": portal, "at": stamp(at)}
         with database_errors(), self._engine.begin() as connection:
-            if connection.execute(CLOSE, {**asked, "by": by, "why": why}).scalar_one_or_none() is None:
-                return None
-            return len(connection.execute(FREE, asked).all())
+            closed = connection.execute(CLOSE, {**asked, "by": by, "why": why}).scalar_one_or_none()
+            freed = len(connection.execute(FREE, asked).all())
+            return None if closed is None and not freed else freed
 
     def wake(
         self, *, at: datetime, stale_before: datetime, most: int, request: Callable[[Woken], Outgoing]
