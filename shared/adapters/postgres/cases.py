@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, RowMapping, text
 
 from shared.adapters.postgres.engine import database_errors
 from shared.adapters.postgres.record import tenant
+from shared.adapters.postgres.same_patient import same_patient
 from shared.domain.cases import AuthorizationCase, ClaimCase, Service, Treatment
 from shared.domain.claims import Adjustment, Patient
 
@@ -48,19 +49,19 @@ SELECT a.id, u.name AS practice, a.number, a.payer_key, a.payer_name, a.patient,
         ORDER BY x.ended_at DESC NULLS LAST LIMIT 1), '') AS reference
 FROM authorizations a JOIN customers u ON u.id = a.customer_id WHERE a.id = CAST(:id AS uuid)
 """)
-TREATMENTS = text("""
+TREATMENTS = text(f"""
 SELECT c.claim_number, c.service_on, c.procedures, c.diagnoses, c.status, c.provider_id, p.lines
-FROM claims c
+FROM authorizations a
+JOIN claims c ON c.customer_id = a.customer_id AND c.payer_key = a.payer_key AND c.procedures @> ARRAY[a.procedure]
 LEFT JOIN LATERAL (
     SELECT lines FROM claim_payments WHERE claim_id = c.id
     ORDER BY decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC LIMIT 1
 ) p ON true
-WHERE c.customer_id = CAST(:customer_id AS uuid) AND c.payer_key = :payer_key
-    AND c.procedures @> ARRAY[CAST(:procedure AS text)]
-    AND (c.authorization_number = :number OR c.patient ->> 'member_id' = :member_id)
-    AND coalesce(c.service_on, '-infinity') >= coalesce(CAST(:since AS date), '-infinity')
+WHERE a.id = CAST(:id AS uuid)
+    AND (c.authorization_number = a.number OR {same_patient("c", "a")})
+    AND coalesce(c.service_on, '-infinity') >= coalesce(a.effective_on, '-infinity')
 ORDER BY c.service_on NULLS FIRST, c.claim_number LIMIT 200
-""")
+""")  # noqa: S608 - constants
 
 
 class PostgresCaseFiles:
@@ -93,19 +94,8 @@ class PostgresCaseFiles:
             row = connection.execute(AUTHORIZATION, {"id": str(authorization_id)}).mappings().one_or_none()
             if row is None:
                 return None
-            patient = _patient(row["patient"])
-            treatments = connection.execute(
-                TREATMENTS,
-                {
-                    "customer_id": str(customer_id),
-                    "payer_key": row["payer_key"],
-                    "procedure": row["procedure"],
-                    "number": row["number"],
-                    "member_id": patient.member_id,
-                    "since": None if row["effective_on"] is None else row["effective_on"].isoformat(),
-                },
-            )
-            return _authorization(row, patient, list(treatments.mappings()))
+            treatments = connection.execute(TREATMENTS, {"id": str(authorization_id)})
+            return _authorization(row, list(treatments.mappings()))
 
 
 def _claim(row: RowMapping, adjustments: tuple[Adjustment, ...], contracted: Mapping[str, int]) -> ClaimCase:
@@ -141,14 +131,14 @@ def _worth(services: tuple[Service, ...]) -> int | None:
     return sum(fees) if services and len(fees) == len(services) else None
 
 
-def _authorization(row: RowMapping, patient: Patient, treatments: list[RowMapping]) -> AuthorizationCase:
+def _authorization(row: RowMapping, treatments: list[RowMapping]) -> AuthorizationCase:
     return AuthorizationCase(
         id=row["id"],
         practice=row["practice"],
         number=row["number"],
         payer_key=row["payer_key"],
         payer_name=row["payer_name"],
-        patient=patient,
+        patient=_patient(row["patient"]),
         procedure=row["procedure"],
         status=row["status"],
         provider_id=next((t["provider_id"] for t in reversed(treatments) if t["provider_id"]), ""),

@@ -7,20 +7,21 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection, text
 
+from shared.adapters.postgres.same_patient import same_patient
 from shared.domain.authorizations import Held, Transition
 from shared.ports.jobs import ReauthRequest
 
 TIME_ZONE = text("SELECT time_zone FROM customers WHERE id = CAST(:customer_id AS uuid)")
 
-HELD = text("""
+HELD = text(f"""
 SELECT a.id, a.payer_key, a.payer_name, a.number, a.procedure, a.status, a.state, a.effective_on, a.expires_on,
     a.units_authorized, a.units_used, a.stated_on, s.id AS successor
 FROM authorizations a LEFT JOIN LATERAL (
     SELECT n.id FROM authorizations n
     WHERE n.customer_id = a.customer_id AND n.id <> a.id AND n.status = 'active'
         AND n.payer_key = a.payer_key AND n.procedure = a.procedure
-        AND n.patient ->> 'member_id' = a.patient ->> 'member_id' AND a.patient ->> 'member_id' <> ''
         AND n.expires_on > a.expires_on AND (a.effective_on IS NULL OR n.effective_on > a.effective_on)
+        AND {same_patient("n", "a")}
     ORDER BY n.expires_on DESC, n.id LIMIT 1
 ) AS s ON true
 WHERE a.customer_id = CAST(:customer_id AS uuid) AND a.status = 'active'
@@ -28,7 +29,7 @@ WHERE a.customer_id = CAST(:customer_id AS uuid) AND a.status = 'active'
     AND (a.state <> 'ACTIVE' OR s.id IS NOT NULL OR a.expires_on <= CAST(:horizon AS date)
         OR (a.units_authorized IS NOT NULL AND coalesce(a.units_used, 0) > 0))
 ORDER BY a.id
-""")
+""")  # noqa: S608 - constants
 
 LEAD_TIMES = text("""
 SELECT payer_key, procedure, lead_days FROM authorization_lead_times WHERE customer_id = CAST(:customer_id AS uuid)
