@@ -276,7 +276,7 @@ class History(Protocol):
     """What engineers and reports ask of the record, across customers."""
 
     def story(self, event_id: UUID) -> Iterator[Hop]:
-        """Return every hop of the trace that the event belongs to, oldest first; empty if nothing is known of it.
+        """Return every hop of its customer in the event's trace, oldest first; empty if nothing is known of it.
 
         Raises:
             TransientError: the database is away or busy.

@@ -610,3 +610,22 @@ def test_a_command_for_one_customer_shows_and_changes_nothing_of_another(
         rows_of(pipeline, next(t for t in two.tables if t.name == "dead_letters"), ids[ours])[0]["state"]
         == "discarded"
     )
+
+
+def test_a_trace_that_a_sender_gave_to_several_customers_is_shown_of_one(
+    pipeline: "Pipeline", home: Path
+) -> None:
+    headers = {"traceparent": f"00-{uuid4().hex}-{uuid4().hex[:16]}-01"}
+    ours, theirs = (pipeline.customer() for _ in range(2))
+    replies = [
+        pipeline.send(pipeline.connection(customer), b"no format", content_type="text/plain", headers=headers)
+        for customer in (ours, theirs)
+    ]
+    assert pipeline.drained()
+    mine, other = (reply.body["event_id"] for reply in replies)
+    for asked, another in ((mine, other), (other, mine)):
+        result = CliRunner().invoke(app, ["trace", asked, "--json", "--home", str(home)])
+        hops = json.loads(result.stdout)["hops"]
+        assert {hop["event_id"] for hop in hops} == {asked}
+        assert {hop["what"] for hop in hops} == {"receive_webhook", "record_dead_letter", "dead letter"}
+        assert another not in result.stdout

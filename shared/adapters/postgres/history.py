@@ -1,6 +1,7 @@
-"""`History` in PostgreSQL: one trace, put together from what each table holds of it.
+"""`History` in PostgreSQL: one customer's part of a trace, put together from what each table holds of it.
 
-The events of a trace are those of its inbox rows and what these put into the outbox, so every look-up is by an index.
+A sender that posts for several practices may give them all one trace: nothing is looked up by the trace alone. Its
+events are those of the customer's inbox rows and what these put into the outbox, so every look-up is by an index.
 """
 
 from collections.abc import Iterator
@@ -15,22 +16,24 @@ from shared.adapters.postgres.engine import database_errors
 from shared.ports.record import Hop
 
 TRACE = text("""
-SELECT trace_id FROM inbox WHERE event_id = CAST(:event_id AS uuid)
-UNION ALL SELECT trace_id FROM outbox WHERE id = CAST(:event_id AS uuid)
-UNION ALL SELECT trace_id FROM dead_letters WHERE event_id = CAST(:event_id AS uuid)
-UNION ALL SELECT trace_id FROM executions WHERE event_id = CAST(:event_id AS uuid)
+SELECT trace_id, customer_id FROM inbox WHERE event_id = CAST(:event_id AS uuid)
+UNION ALL SELECT trace_id, customer_id FROM outbox WHERE id = CAST(:event_id AS uuid)
+UNION ALL SELECT trace_id, customer_id FROM dead_letters WHERE event_id = CAST(:event_id AS uuid)
+UNION ALL SELECT trace_id, customer_id FROM executions WHERE event_id = CAST(:event_id AS uuid)
 LIMIT 1
 """)
 
 TAKEN = text("""
 SELECT event_id, event_type, consumer, customer_id, trace_id, event_at, attempt, processed_at FROM inbox
-WHERE trace_id = :trace_id AND (:trace_id <> '' OR event_id = CAST(:event_id AS uuid))
+WHERE trace_id = :trace_id AND customer_id = CAST(:customer_id AS uuid)
+    AND (:trace_id <> '' OR event_id = CAST(:event_id AS uuid))
 ORDER BY processed_at
 """)
 
 CAUSED = text("""
 SELECT id, parent_id, event_type, consumer, topic, created_at, published_at
-FROM outbox WHERE parent_id = ANY(CAST(:events AS uuid[])) AND trace_id = :trace_id
+FROM outbox
+WHERE parent_id = ANY(CAST(:events AS uuid[])) AND trace_id = :trace_id AND customer_id = CAST(:customer_id AS uuid)
 ORDER BY created_at, id
 """)
 
@@ -102,20 +105,20 @@ class PostgresHistory:
         self._engine = engine
 
     def story(self, event_id: UUID) -> Iterator[Hop]:
-        """Return every hop of the trace that the event belongs to, oldest first; empty if nothing is known of it."""
+        """Return every hop of its customer in the event's trace, oldest first; empty if nothing is known of it."""
         with database_errors(), self._engine.begin() as connection:
             hops = list(_hops(connection, event_id))
         return iter(sorted(hops, key=lambda hop: hop.at))
 
 
 def _hops(connection: Connection, event_id: UUID) -> Iterator[Hop]:
-    trace_id = connection.execute(TRACE, {"event_id": str(event_id)}).scalar_one_or_none()
-    if trace_id is None:
+    trace = connection.execute(TRACE, {"event_id": str(event_id)}).one_or_none()
+    if trace is None:
         return
-    asked = {"trace_id": trace_id, "event_id": str(event_id)}
-    taken = connection.execute(TAKEN, asked).mappings().all()
+    whose = {"trace_id": trace.trace_id, "customer_id": str(trace.customer_id)}
+    taken = connection.execute(TAKEN, {**whose, "event_id": str(event_id)}).mappings().all()
     parents = [str(row["event_id"]) for row in taken]
-    caused = connection.execute(CAUSED, {"events": parents, "trace_id": trace_id}).mappings().all()
+    caused = connection.execute(CAUSED, {**whose, "events": parents}).mappings().all()
     events = {row["event_id"]: _Known(row["event_type"], None) for row in taken}
     events |= {row["id"]: _Known(row["event_type"], row["parent_id"]) for row in caused}
     yield from (_accepted(row) for row in {row["event_id"]: row for row in reversed(taken)}.values()
