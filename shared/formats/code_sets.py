@@ -7,14 +7,14 @@ X12's descriptions are not free to copy: values only. A code that is newer than 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
 from shared.domain.claims import Adjustment, ClaimPayment, ClaimStatus, Record
 
 FOLDER: Final = Path(__file__).parent / "codes"
-_LONGEST: Final = 8  # what may be said of a code that is unknown: nothing that could be a name
+_LONGEST: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,13 @@ class CodeSet:
     name: str
     version: str
     codes: frozenset[str]
+
+
+# Codes repeat, within a file and across files: looking one up costs a third of working it out.
+@lru_cache(maxsize=4096)
+def is_code(text: str) -> bool:
+    """Whether a text can be a code of X12's lists: one to five letters and digits. What is longer may be a name."""
+    return 0 < len(text) <= _LONGEST and text.isalnum() and text.isascii()
 
 
 @cache
@@ -51,8 +58,7 @@ def _strange(name: str, codes: Iterator[str]) -> Iterator[tuple[str, str]]:
     known = code_set(name).codes
     for code in codes:
         if code and code not in known:
-            plain = len(code) <= _LONGEST and code.isalnum() and code.isascii()
-            yield name, code if plain else "?"
+            yield name, code if is_code(code) else "?"
 
 
 def _remarks(payment: ClaimPayment) -> Iterator[str]:

@@ -58,7 +58,7 @@ def _store(transaction: EventTransaction, event: Event, body: bytes, clock: Cloc
         told = (narrate(record, cause=event, now=clock()) for record in chunk)
         transaction.emit([Outgoing("domain-events", event) for event in told if event is not None])
     for (kind, code), count in strange.items():
-        log.info("code.unknown", set=kind, code=code, count=count)
+        log.info("code.unknown", kind=kind, code=code, count=count)
 
 
 def _whose(record: Record, event: Event) -> Record:

@@ -1,6 +1,7 @@
 """A patient's name, member id and birth date go through every function and come out in no log line or listing."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.rules.documents import from_yaml
@@ -53,6 +54,8 @@ BODIES = (
     ('{"Zyxwvutson": {"QQ998877ZZ": "1981-04-17"}}', "application/json"),
 )
 
+STATUS = Path(__file__).parents[1] / "fixtures" / "webhooks" / "x12-277" / "x12__claim-level-status.277"
+
 LISTING = """
 SELECT id, customer_id, event_id, consumer, subscription, event_type, code, reason, attempts, trace_id, attributes
 FROM dead_letters WHERE customer_id = CAST(:c AS uuid)
@@ -101,3 +104,22 @@ def test_every_log_line_is_json_with_what_an_engineer_needs(pipeline: "Pipeline"
             "function",
             "severity",
         } <= line.keys()
+
+
+def test_a_code_that_no_list_has_is_logged_with_its_list_unless_it_may_be_a_name(
+    pipeline: "Pipeline",
+) -> None:
+    customer = pipeline.customer()
+    advice = GOOD.replace("~SE*13", "~LQ*HE*ZZ9~SE*14").encode()
+    for body in (advice, STATUS.read_bytes().replace(b"STC*P3:317*", b"STC*P3:Robinson*")):
+        assert pipeline.send(pipeline.connection(customer), body).status == 202
+    assert pipeline.drained()
+    lines = [json.loads(line) for line in pipeline.log_file.read_text().splitlines()]
+    said = [
+        line for line in lines if line["event"] == "code.unknown" and line["customer_id"] == str(customer)
+    ]
+    assert {(line["kind"], line["code"], line["count"]) for line in said} == {
+        ("remark", "ZZ9", 1),
+        ("claim_status", "?", 1),
+    }
+    assert not any("dropped" in line for line in said)

@@ -10,11 +10,11 @@ from functools import lru_cache
 from typing import Final
 
 from shared.domain.money import cents
+from shared.formats.code_sets import is_code
 
 Segment = list[str]
 
 MAX_TEXT: Final = 500  # the guides end at 80 characters; beyond this an element is a lost separator
-MAX_CODE: Final = 5
 _CENTS: Final = 2
 _QUALIFIER: Final = 2
 _MAX_DIGITS: Final = 15
@@ -69,9 +69,9 @@ def code(segment: Segment, position: int) -> str:
         ElementError: it is missing, or not one to five letters and digits.
     """
     value = segment[position] if position < len(segment) else ""
-    if not _is_code(value):
+    if not is_code(value):
         value = value.strip()
-        if not _is_code(value):
+        if not is_code(value):
             raise ElementError(_name(segment, position), "not a code" if value else "missing")
     return value
 
@@ -121,12 +121,7 @@ def day(value: str) -> date | None:
         return None
 
 
-# Codes and amounts repeat, within a file and across files: looking one up costs a third of working it out.
-@lru_cache(maxsize=4096)
-def _is_code(value: str) -> bool:
-    return 0 < len(value) <= MAX_CODE and value.isalnum() and value.isascii()
-
-
+# Amounts repeat, within a file and across files: looking one up costs a third of working it out.
 @lru_cache(maxsize=16384)
 def _usual_amount(value: str) -> int | None:
     """Return an amount in its usual forms, "34" and "34.5" and "34.50", in cents; None for any other."""

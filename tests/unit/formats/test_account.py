@@ -101,6 +101,6 @@ def test_what_cannot_be_a_code_is_not_quoted() -> None:
         for r in read_all((FIXTURES / "x12-277" / "x12__claim-level-status.277").read_bytes())
         if isinstance(r, ClaimStatus)
     )
-    strange = replace(status, codes=(StatusCode("F1", "JANE DOE"), StatusCode("ZZ", "3")))
+    strange = replace(status, codes=(StatusCode("F1", "Robinson"), StatusCode("ZZ", "3")))
     assert list(unknown_codes(strange)) == [("claim_status_category", "ZZ"), ("claim_status", "?")]
     assert Adjustment("CO", "45", 1).group in code_set("adjustment_group").codes
