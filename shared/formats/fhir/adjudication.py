@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.domain.claims import Adjustment
+from shared.formats.code_sets import is_code
 from shared.formats.fhir.elements import codings, concept_codes, money
 from shared.formats.json_members import inside
 from shared.formats.json_text import Json
@@ -28,17 +29,22 @@ Amounts = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Adjudication:
-    """One adjudication or total: the codes of its category, its amount, and its reason if it has one."""
+    """One adjudication or total: the codes of its category, its amount, and its reason if it has one.
+
+    odd_code: its reason has a code that cannot be one, and that is not kept, since it may be a text about the patient.
+    """
 
     categories: frozenset[str]
     amount_cents: int | None
     adjustments: tuple[Adjustment, ...] = ()
     remarks: tuple[str, ...] = ()
+    odd_code: bool = False
 
 
 def read_adjudication(adjudication: Json) -> Adjudication:
     """Return one adjudication. The first CARC and the first group of its reason count; payers repeat them as their own.
 
+    Where what should be a CARC cannot be one, the amount is kept without a code.
     Raises:
         MemberError: an element is of the wrong kind.
     """
@@ -47,14 +53,16 @@ def read_adjudication(adjudication: Json) -> Adjudication:
     if not adjudication.get("reason"):
         return Adjudication(categories, amount_cents)
     reasons = inside(adjudication, "reason", lambda concept: list(codings(concept)))
-    carc = next((code for system, code in reasons if code and _CARC(system)), "")
+    carcs = [code for system, code in reasons if code and _CARC(system)]
+    remarks = [code for system, code in reasons if code and _REMARK(system)]
     group = next((code for _, code in reasons if code in _GROUPS), "")
     taken_off = 0 if categories & _NOT_TAKEN_OFF else amount_cents or 0
     return Adjudication(
         categories,
         amount_cents,
-        (Adjustment(group, carc, taken_off),) if carc else (),
-        tuple(dict.fromkeys(code for system, code in reasons if code and _REMARK(system))),
+        (Adjustment(group, next(filter(is_code, carcs), ""), taken_off),) if carcs else (),
+        tuple(dict.fromkeys(filter(is_code, remarks))),
+        not all(map(is_code, carcs + remarks)),
     )
 
 

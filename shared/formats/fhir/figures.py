@@ -4,7 +4,7 @@ Source: FHIR R4, ClaimResponse and ExplanationOfBenefit: `item`, `addItem`, `adj
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from shared.domain.claims import Adjustment, ServiceLine
 from shared.formats.fhir.adjudication import by_category, paid, patient_share, read_adjudication
@@ -16,11 +16,15 @@ from shared.formats.json_text import Json
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An adjudicated item, or one that the payer added. paid_cents: None where nothing says what was paid."""
+    """An adjudicated item, or one that the payer added. paid_cents: None where nothing says what was paid.
+
+    odd_code: a reason of it has a code that cannot be one.
+    """
 
     line: ServiceLine
     paid_cents: int | None
     patient_cents: int
+    odd_code: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Figures:
 
     paid_cents: for this claim. advice_cents: what the payment comes to, after `payment.adjustment`.
     benefit_cents: what `total` says was to be paid. adjustments, remarks: of the whole claim.
+    odd_codes: where reasons have codes that cannot be any, as a path in the resource; no part of the decision.
     """
 
     lines: tuple[ServiceLine, ...]
@@ -40,6 +45,7 @@ class Figures:
     advice_cents: int
     patient_cents: int
     allowed_cents: int | None
+    odd_codes: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def reasons(self) -> tuple[Adjustment, ...]:
@@ -53,7 +59,8 @@ def read_figures(resource: Json) -> Figures:
     Raises:
         MemberError: an element is of the wrong kind.
     """
-    items = each(resource, "item", _item) + each(resource, "addItem", _item)
+    own, added = each(resource, "item", _item), each(resource, "addItem", _item)
+    items = own + added
     header = each(resource, "adjudication", read_adjudication)
     totals = by_category(each(resource, "total", read_adjudication))
     benefit = _first(paid(totals), money(resource, "totalBenefit"))  # STU3 had members for the two totals
@@ -73,6 +80,11 @@ def read_figures(resource: Json) -> Figures:
         advice_cents=_first(payment, paid_cents) or 0,
         patient_cents=patient_share(totals) or sum(item.patient_cents for item in items),
         allowed_cents=totals.get("eligible"),
+        odd_codes=(
+            *(f"adjudication[{n}]" for n, a in enumerate(header) if a.odd_code),
+            *(f"item[{n}].adjudication" for n, item in enumerate(own) if item.odd_code),
+            *(f"addItem[{n}].adjudication" for n, item in enumerate(added) if item.odd_code),
+        ),
     )
 
 
@@ -105,7 +117,8 @@ def _item(item: Json) -> Item:
         adjustments=tuple(adjustment for a in adjudications for adjustment in a.adjustments),
         remarks=tuple(remark for a in adjudications for remark in a.remarks),
     )
-    return Item(line, paid(amounts), patient_share(amounts))
+    odd_code = any(a.odd_code for a in adjudications)
+    return Item(line, paid(amounts), patient_share(amounts), odd_code)
 
 
 def _numbered(line: ServiceLine, number: int) -> ServiceLine:

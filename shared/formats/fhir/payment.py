@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 from shared.domain.claims import Adjustment, ClaimPayment, Finding, Party, Remittance, RemittanceSummary
+from shared.formats.code_sets import is_code
 from shared.formats.decision import Stated, decide
 from shared.formats.fhir.claim_parts import (
     WITHDRAWN,
@@ -80,7 +81,7 @@ def _payment(resource: Json, place: str, remittance: Remittance, figures: Figure
         diagnoses=diagnoses(resource),
         adjustments=figures.adjustments,
         lines=figures.lines,
-        remarks=(*figures.remarks, *_errors(resource)),
+        remarks=(*figures.remarks, *filter(is_code, _errors(resource))),
         resource_key=resource_key,
         resource_version=resource_version,
         findings=tuple(_findings(resource, place, stated, figures)),
@@ -165,8 +166,12 @@ def _advice_adjustments(resource: Json, taken_off_cents: int) -> tuple[Adjustmen
     """Return what the payment holds back for reasons that are not this claim's."""
     if not taken_off_cents:
         return ()
-    reason = inside(resource, "payment", lambda payment: concept_code(payment, "adjustmentReason"))
-    return (Adjustment("", reason, taken_off_cents),)
+    reason = _advice_reason(resource)
+    return (Adjustment("", reason if is_code(reason) else "", taken_off_cents),)
+
+
+def _advice_reason(resource: Json) -> str:
+    return inside(resource, "payment", lambda payment: concept_code(payment, "adjustmentReason"))
 
 
 def _findings(resource: Json, place: str, stated: Stated, figures: Figures) -> Iterator[Finding]:
@@ -180,8 +185,20 @@ def _findings(resource: Json, place: str, stated: Stated, figures: Figures) -> I
         yield Finding(
             "payment_unbalanced", f"{place}.payment", "the payment is not the benefit in the totals"
         )
+    for where in (*figures.odd_codes, *_odd_codes(resource)):
+        yield Finding(
+            "invalid_code", f"{place}.{where}", "a reason's code is not one to five letters and digits"
+        )
     currency = inside(
         resource, "payment", lambda p: inside(p, "amount", lambda amount: text(amount, "currency"))
     )
     if currency not in {"", _CURRENCY}:
         yield Finding("foreign_currency", f"{place}.payment.amount.currency", "taken as dollars")
+
+
+def _odd_codes(resource: Json) -> Iterator[str]:
+    if not all(map(is_code, _errors(resource))):
+        yield "error"
+    reason = _advice_reason(resource)
+    if reason and not is_code(reason):
+        yield "payment.adjustmentReason"

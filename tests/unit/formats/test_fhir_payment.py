@@ -245,6 +245,42 @@ def test_without_a_benefit_the_payment_is_what_it_less_the_adjustment_came_to() 
     assert payment.paid_cents == 8_000
 
 
+def test_what_stands_where_a_code_should_and_may_be_a_text_about_the_patient_is_not_kept() -> None:
+    said = "Robin Example DOB 1981-04-17"
+    remark = {"coding": [{"system": "https://x12.org/codes/remittance-advice-remark-codes", "code": said}]}
+    payment, summary = read_payment(
+        total=total(submitted=100, benefit=0),
+        adjudication=[{"category": category("denialreason"), "reason": remark}],
+        item=[{"net": amount(40)}, {"net": amount(60), "adjudication": [denial("CO", said, 60)]}],
+        addItem=[{"net": amount(1), "adjudication": [denial("CO", "97", 1)]}],
+        error=[{"code": category(said)}],
+        payment={"amount": amount(-10), "adjustment": amount(-10), "adjustmentReason": category(said)},
+    )
+    assert (payment.status, payment.remarks) == (PaymentStatus.DENIED, ())
+    assert [line.adjustments for line in payment.lines] == [
+        (),
+        (Adjustment("CO", "", 6_000, line=2),),
+        (Adjustment("CO", "97", 100, line=3),),
+    ]
+    assert summary.adjustments == (Adjustment("", "", 1_000),)
+    assert [finding.place for finding in payment.findings if finding.code == "invalid_code"] == [
+        "$.adjudication[0]",
+        "$.item[1].adjudication",
+        "$.error",
+        "$.payment.adjustmentReason",
+    ]
+    assert said not in repr((payment, summary))
+
+
+def test_a_payers_own_words_beside_a_reasons_code_are_not_taken_for_it() -> None:
+    reason = {"coding": [{"system": CARC, "code": "Not covered by plan"}, {"system": CARC, "code": "96"}]}
+    payment, _ = read_payment(
+        total=total(submitted=100, benefit=0), adjudication=[{"reason": reason, "amount": amount(100)}]
+    )
+    assert payment.adjustments == (Adjustment("", "96", 10_000),)
+    assert [finding.code for finding in payment.findings] == ["invalid_code"]
+
+
 @pytest.mark.parametrize(
     ("members", "number"),
     [
