@@ -24,7 +24,9 @@ def migrate(
     ] = None,
     operator_login: Annotated[
         list[str] | None,
-        typer.Option(help="An engineer's: a member of upstream_operator, who sees every customer."),
+        typer.Option(
+            help="An engineer's: a member of upstream_operator, who sees every customer, and is audited."
+        ),
     ] = None,
     smoke_login: Annotated[
         list[str] | None,
@@ -39,7 +41,7 @@ def migrate(
     Works on the database that the environment names (`UPSTREAM_DATABASE`), as `UPSTREAM_DATABASE_USER`.
     """
     from shared.adapters.postgres.engine import build_engine
-    from shared.adapters.postgres.migrate import admit, head, migrate
+    from shared.adapters.postgres.migrate import admit, audit, head, migrate
     from shared.runtime.settings import from_environment
 
     members = {
@@ -60,12 +62,17 @@ def migrate(
     try:
         migrate(engine)
         changes = {role: admit(engine, role=role, logins=logins or []) for role, logins in members.items()}
+        audited = audit(engine, logins=operator_login or [])
         revision = head(engine)
     finally:
         engine.dispose()
     if as_json:
         show_json(
-            {"revision": revision, "members": {role: asdict(change) for role, change in changes.items()}}
+            {
+                "revision": revision,
+                "members": {role: asdict(change) for role, change in changes.items()},
+                "audited": audited,
+            }
         )
         return
     tell(f"the record is at {revision}")
@@ -73,3 +80,4 @@ def migrate(
         tell(
             f"{role}: added {', '.join(change.added) or 'nobody'}; removed {', '.join(change.removed) or 'nobody'}"
         )
+    tell("operators are audited" if audited else "operators are not audited: the server has no pgAudit")

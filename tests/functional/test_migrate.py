@@ -112,6 +112,28 @@ def test_an_engineer_who_is_no_longer_named_is_let_in_no_more(cloud: CloudSql) -
     engine.dispose()
 
 
+def test_what_engineers_do_is_in_the_audit_log_and_what_functions_do_is_not(cloud: CloudSql) -> None:
+    assert cloud.migrate(*LOGINS)["audited"] is False  # no pgAudit here
+    owner = cloud.engine("postgres", autocommit=True)
+    # Its setting, as Cloud SQL's flag has it, and what the owner may do there.
+    with owner.connect() as connection:
+        connection.exec_driver_sql("ALTER DATABASE upstream SET pgaudit.log = 'ddl,role'")
+        connection.exec_driver_sql("GRANT SET ON PARAMETER pgaudit.log TO cloudsqlsuperuser")
+        connection.exec_driver_sql(f'GRANT "{ENGINEER}" TO cloudsqlsuperuser WITH ADMIN OPTION')
+        assert cloud.migrate(*LOGINS)["audited"] is True
+        assert cloud.migrate(*LOGINS)["audited"] is True
+        set_for = connection.exec_driver_sql(
+            "SELECT r.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
+        )
+        assert [tuple(row) for row in set_for] == [(ENGINEER, ["pgaudit.log=read,write,ddl,role"])]
+    owner.dispose()
+    engineer, function = cloud.engine(ENGINEER), cloud.engine(FUNCTION)
+    for engine, classes in ((engineer, "read,write,ddl,role"), (function, "ddl,role")):
+        with engine.begin() as connection:
+            assert connection.exec_driver_sql("SHOW pgaudit.log").scalar_one() == classes
+        engine.dispose()
+
+
 def test_without_a_database_it_says_so(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         app, ["migrate"], env={"UPSTREAM_HOME": str(tmp_path), "UPSTREAM_DATABASE": ""}

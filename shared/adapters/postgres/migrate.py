@@ -18,6 +18,14 @@ WHERE r.rolname = :role AND m.rolname NOT IN (current_user, session_user)
 """)
 GRANT = text("SELECT format('GRANT %I TO %I', CAST(:role AS text), CAST(:login AS text))")
 REVOKE = text("SELECT format('REVOKE %I FROM %I', CAST(:role AS text), CAST(:login AS text))")
+# Where pgAudit is loaded it has a setting; the database may lack its extension then.
+HAS_AUDIT_LOG = text("SELECT current_setting('pgaudit.log', true) IS NOT NULL")
+LACKS_EXTENSION = text("""
+SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pgaudit' AND installed_version IS NULL)
+""")
+AUDIT = text(
+    "SELECT format('ALTER ROLE %I SET pgaudit.log = %L', CAST(:login AS text), 'read,write,ddl,role')"
+)
 REVISION = text("SELECT version_num FROM alembic_version")
 
 
@@ -58,3 +66,19 @@ def admit(engine: Engine, *, role: str, logins: Sequence[str]) -> Admission:
                     connection.execute(statement, {"role": role, "login": login}).scalar_one()
                 )
     return Admission(added, removed)
+
+
+def audit(engine: Engine, *, logins: Sequence[str]) -> bool:
+    """Have what these log-ins read and change written into the audit log; return False where the server has none.
+
+    It is a setting of each log-in, since a role's does not reach its members; they cannot change it themselves. pgAudit
+    writes statements without their parameters. Source: pgAudit 1.7, "Settings".
+    """
+    with engine.begin() as connection:
+        if not connection.execute(HAS_AUDIT_LOG).scalar_one():
+            return False
+        if connection.execute(LACKS_EXTENSION).scalar_one():
+            connection.exec_driver_sql("CREATE EXTENSION pgaudit")
+        for login in logins:
+            connection.exec_driver_sql(connection.execute(AUDIT, {"login": login}).scalar_one())
+    return True

@@ -16,6 +16,7 @@ locals {
     # In pages of 8 kB.
     shared_buffers = tostring(var.database.shared_buffers_mb * 1024 / 8)
     # Who came and what they changed of the schema. Never statements of the functions: their parameters are patients' data.
+    # `upstream migrate` adds what operators read and write, on their log-ins.
     "cloudsql.enable_pgaudit"  = "on"
     "pgaudit.log"              = "ddl,role"
     log_connections            = "on"
