@@ -69,7 +69,11 @@ def filled(pipeline: "Pipeline") -> UUID:
 
 LOOKUPS: list[tuple[str, TextClause, dict[str, Any]]] = [
     ("is the customer known", record.KNOWN_CUSTOMER, {}),
-    ("what is unpublished", record.UNPUBLISHED, {"parent_id": ID, "consumer": "process_webhook"}),
+    (
+        "what is unpublished",
+        record.UNPUBLISHED,
+        {"parent_id": ID, "consumer": "process_webhook", "limit": "500"},
+    ),
     ("mark published", record.MARK_PUBLISHED, {"ids": [ID]}),
     ("which rules", decisions.RULES, {}),
     (
