@@ -44,7 +44,7 @@ STATE: Final[Mapping[str, str]] = {
     "daily reasons": "SELECT to_jsonb(s) FROM claim_daily_reasons s WHERE denied <> 0 OR charge_cents <> 0",
     "days to decision": "SELECT to_jsonb(s) FROM claim_lags s WHERE claims <> 0",
     "daily lines": """
-        SELECT to_jsonb(s) FROM payment_daily_lines s WHERE lines <> 0 OR units <> 0 OR received_cents <> 0
+        SELECT to_jsonb(s) FROM payment_service_lines s WHERE lines <> 0 OR units <> 0 OR received_cents <> 0
     """,
     "deliveries processed": """
         SELECT jsonb_build_object('event', event_id, 'customer', customer_id) FROM inbox

@@ -18,6 +18,7 @@ REMOVED: Final = (
     "claim_payments", "adjustments", "remittances", "claim_statuses", "submission_acknowledgements", "claims",
     "authorization_states", "authorization_requests", "authorizations", "fetch_tasks",
     "claim_daily_stats", "claim_daily_reasons", "claim_lags", "payment_daily_lines",
+    "payment_service_lines",
     "baseline_builds", "risk_baselines", "payer_baselines",
     "outbox",
 )  # fmt: skip

@@ -125,8 +125,8 @@ STATE = {
         WHERE customer_id = CAST(:c AS uuid) AND claims <> 0 ORDER BY 1, 2, 3
     """,
     "lines": """
-        SELECT payer_key, procedure, day, lines, units, received_cents FROM payment_daily_lines
-        WHERE customer_id = CAST(:c AS uuid) AND (lines <> 0 OR units <> 0 OR received_cents <> 0) ORDER BY 1, 2, 3
+        SELECT payer_key, procedure, day, service_on, lines, units, received_cents FROM payment_service_lines
+        WHERE customer_id = CAST(:c AS uuid) AND (lines <> 0 OR units <> 0 OR received_cents <> 0) ORDER BY 1, 2, 3, 4
     """,
     "events": """
         SELECT event_type, count(*) AS n FROM outbox WHERE customer_id = CAST(:c AS uuid) GROUP BY 1 ORDER BY 1
@@ -169,6 +169,7 @@ RECOMPUTED = {
     """,
     "lines": """
         SELECT p.payer_key, l ->> 'procedure' AS procedure, p.decided_on AS day,
+            coalesce(CAST(l ->> 'service_on' AS date), p.service_on, p.decided_on) AS service_on,
             sum(CASE WHEN p.status = 'reversed' THEN -1 ELSE 1 END) AS lines,
             sum(CASE WHEN p.status = 'reversed' THEN -1 ELSE 1 END) AS units,
             sum(CAST(l ->> 'paid_cents' AS bigint)) AS received_cents
@@ -177,7 +178,7 @@ RECOMPUTED = {
             AND (p.resource_key = '' OR (p.status <> 'reversed' AND p.resource_version = (
                 SELECT max(n.resource_version) FROM claim_payments n
                 WHERE n.claim_id = p.claim_id AND n.resource_key = p.resource_key)))
-        GROUP BY 1, 2, 3 HAVING sum(CAST(l ->> 'paid_cents' AS bigint)) <> 0 ORDER BY 1, 2, 3
+        GROUP BY 1, 2, 3, 4 HAVING sum(CAST(l ->> 'paid_cents' AS bigint)) <> 0 ORDER BY 1, 2, 3, 4
     """,
 }
 

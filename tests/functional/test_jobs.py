@@ -441,13 +441,24 @@ def test_a_payer_that_becomes_slower_is_found_though_the_slow_claims_are_not_pai
 
 
 def paid_lines(pipeline: "Pipeline", customer: UUID, received: dict[int, int], *, on: date = ON) -> None:
-    """Ten lines a day, as `process_webhook` would have left them. received: cents by how many days ago."""
+    """Ten lines a day, paid two weeks after the service, as `process_webhook` would have left them.
+
+    received: cents by how many days ago.
+    """
     for n, cents in received.items():
         pipeline.execute(
-            "INSERT INTO payment_daily_lines (customer_id, payer_key, procedure, day, lines, units, received_cents)"
-            " VALUES (CAST(:c AS uuid), 'oak', '99213', CAST(:day AS date), 10, 10, CAST(:received AS bigint))",
+            "INSERT INTO payment_service_lines VALUES (CAST(:c AS uuid), CAST(:day AS date), 'oak', '99213',"
+            " CAST(:day AS date) - 14, 10, 10, CAST(:received AS bigint))",
             c=str(customer), day=(on - timedelta(days=n)).isoformat(), received=cents,
         )  # fmt: skip
+
+
+def fee(pipeline: "Pipeline", customer: UUID, effective_from: date, cents: int) -> None:
+    pipeline.execute(
+        "INSERT INTO fee_schedules VALUES (CAST(:c AS uuid), 'oak', '99213', CAST(:since AS date),"
+        " CAST(:cents AS bigint))",
+        c=str(customer), since=effective_from.isoformat(), cents=cents,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("more_days", "why"), [(12, "settled"), (0, "recovered")])
@@ -465,10 +476,7 @@ def test_a_payer_that_stays_slow_has_settled_and_one_that_does_not_has_recovered
 
 def test_a_payer_that_pays_below_the_fee_schedule_is_found(pipeline: "Pipeline") -> None:
     customer = pipeline.customer()
-    pipeline.execute(
-        "INSERT INTO fee_schedules VALUES (CAST(:c AS uuid), 'oak', '99213', '2026-01-01', 10000)",
-        c=str(customer),
-    )
+    fee(pipeline, customer, date(2026, 1, 1), 10_000)
     paid_lines(pipeline, customer, {n: 100_000 if n >= 14 else 93_000 for n in range(60)})
     (told,) = ask(pipeline, customer, "detect_behavioral_changes", at(0))
     change = told[1]["change"]
@@ -480,6 +488,33 @@ def test_a_payer_that_pays_below_the_fee_schedule_is_found(pipeline: "Pipeline")
     (told,) = ask(pipeline, customer, "detect_behavioral_changes", at(0, later))
     assert (told[0], told[1]["change"]["closed_why"]) == ("payer.change_closed", "settled")
     assert told[1]["change"]["current"] == pytest.approx(0.93)
+
+
+@pytest.mark.parametrize("new_cents", [9_000, 10_400])
+def test_a_new_fee_is_held_against_services_from_its_day_on_and_not_against_payments(
+    pipeline: "Pipeline", new_cents: int
+) -> None:
+    customer = pipeline.customer()
+    fee(pipeline, customer, date(2026, 1, 1), 10_000)
+    fee(pipeline, customer, ON - timedelta(days=28), new_cents)
+    paid_lines(pipeline, customer, {n: 10 * (new_cents if n + 14 <= 28 else 10_000) for n in range(-14, 70)})
+    for days in range(-13, 15):
+        slot = at(0, ON + timedelta(days=days))
+        assert ask(pipeline, customer, "detect_behavioral_changes", slot) == []
+
+
+def test_lines_that_an_older_release_added_count_by_their_day_of_payment(pipeline: "Pipeline") -> None:
+    customer = pipeline.customer()
+    fee(pipeline, customer, date(2026, 1, 1), 10_000)
+    paid_lines(pipeline, customer, dict.fromkeys(range(14), 93_000))
+    pipeline.execute(
+        "INSERT INTO payment_daily_lines (customer_id, payer_key, procedure, day, lines, units, received_cents)"
+        " SELECT CAST(:c AS uuid), 'oak', '99213', CAST(:on AS date) - n, 10, 10, 100000"
+        " FROM generate_series(14, 60) n",
+        c=str(customer), on=ON.isoformat(),
+    )  # fmt: skip
+    (told,) = ask(pipeline, customer, "detect_behavioral_changes", at(0))
+    assert told[1]["change"]["baseline"] == pytest.approx(1)
 
 
 def test_a_change_at_three_customers_is_told_to_the_payers_others_and_names_nobody(

@@ -211,6 +211,7 @@ def _paid_lines(customer_id: UUID, payment: ClaimPayment) -> Iterator[Row]:
                 "payer_key": payment.remittance.payer.key,
                 "procedure": line.procedure,
                 "day": payment.decided_on,
+                "service_on": line.service_on or payment.service_on or payment.decided_on,
                 "lines": sign,
                 "units": sign * whole_units(line.units),
                 "received_cents": line.paid_cents + patient_cents,

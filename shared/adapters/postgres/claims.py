@@ -4,7 +4,7 @@ Two statements: add the payments and lock their claims, then fold each claim fro
 changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came first. Of a
 FHIR resource that its payer updates in place, the newest version counts, and a withdrawn one for nothing.
 The sums by day (`claim_daily_stats`, `claim_daily_reasons`, `claim_lags`) move by what each fold changed, and
-`payment_daily_lines` by each new payment, or for a resource by what each fold counts of it, in the same transaction.
+`payment_service_lines` by each new payment, or for a resource by what each fold counts of it, in the same transaction.
 """
 
 from collections.abc import Iterable, Sequence
@@ -103,14 +103,17 @@ WITH placed AS (
     WHERE EXCLUDED.resource_version > p.resource_version
     RETURNING id, xmax = 0 AS is_new
 ), priced AS (
-    INSERT INTO payment_daily_lines AS d (customer_id, payer_key, procedure, day, lines, units, received_cents)
-    SELECT CAST(:customer_id AS uuid), payer_key, procedure, day, sum(lines), sum(units), sum(received_cents)
+    INSERT INTO payment_service_lines AS d (
+        customer_id, payer_key, procedure, day, service_on, lines, units, received_cents)
+    SELECT CAST(:customer_id AS uuid), payer_key, procedure, day, service_on, sum(lines), sum(units),
+        sum(received_cents)
     FROM jsonb_to_recordset(CAST(:lines AS jsonb)) AS r(
-        payment_id uuid, payer_key text, procedure text, day date, lines integer, units bigint, received_cents bigint)
+        payment_id uuid, payer_key text, procedure text, day date, service_on date, lines integer, units bigint,
+        received_cents bigint)
     JOIN added ON added.id = r.payment_id AND added.is_new
-    GROUP BY payer_key, procedure, day
-    ORDER BY payer_key, procedure, day
-    ON CONFLICT (customer_id, payer_key, procedure, day) DO UPDATE SET
+    GROUP BY payer_key, procedure, day, service_on
+    ORDER BY payer_key, procedure, day, service_on
+    ON CONFLICT (customer_id, payer_key, procedure, day, service_on) DO UPDATE SET
         lines = d.lines + EXCLUDED.lines, units = d.units + EXCLUDED.units,
         received_cents = d.received_cents + EXCLUDED.received_cents
 )
@@ -140,14 +143,15 @@ WITH before AS (
     WHERE p.id = r.id AND r.daily_lines IS NOT NULL AND r.lines_counted <> (r.age = 1 AND r.status <> 'reversed')
     RETURNING p.daily_lines, CASE WHEN p.lines_counted THEN 1 ELSE -1 END AS sign
 ), relined AS (
-    INSERT INTO payment_daily_lines AS d (customer_id, payer_key, procedure, day, lines, units, received_cents)
-    SELECT CAST(:customer_id AS uuid), l.payer_key, l.procedure, l.day, sum(sign * l.lines), sum(sign * l.units),
-        sum(sign * l.received_cents)
+    INSERT INTO payment_service_lines AS d (
+        customer_id, payer_key, procedure, day, service_on, lines, units, received_cents)
+    SELECT CAST(:customer_id AS uuid), l.payer_key, l.procedure, l.day, coalesce(l.service_on, l.day),
+        sum(sign * l.lines), sum(sign * l.units), sum(sign * l.received_cents)
     FROM recounted CROSS JOIN LATERAL jsonb_to_recordset(daily_lines) AS l(
-        payer_key text, procedure text, day date, lines integer, units bigint, received_cents bigint)
-    GROUP BY l.payer_key, l.procedure, l.day
-    ORDER BY l.payer_key, l.procedure, l.day
-    ON CONFLICT (customer_id, payer_key, procedure, day) DO UPDATE SET
+        payer_key text, procedure text, day date, service_on date, lines integer, units bigint, received_cents bigint)
+    GROUP BY 2, 3, 4, 5
+    ORDER BY 2, 3, 4, 5
+    ON CONFLICT (customer_id, payer_key, procedure, day, service_on) DO UPDATE SET
         lines = d.lines + EXCLUDED.lines, units = d.units + EXCLUDED.units,
         received_cents = d.received_cents + EXCLUDED.received_cents
 ), sums AS (

@@ -153,18 +153,25 @@ LIFE_TABLE = text(f"""
 {_LIVES} AND payer_key = :payer_key GROUP BY 1, 2, 3 ORDER BY 2, 3
 """)
 
+# By the fee of the day of service. What no fee was agreed for is left out, on both sides.
 RATIOS = text("""
-WITH days AS (
-    SELECT d.payer_key, d.procedure, d.day, d.lines, d.received_cents, d.units * f.contracted_cents AS expected_cents,
-        d.day > CAST(:on AS date) - CAST(:now_days AS integer) AS now
-    FROM payment_daily_lines d CROSS JOIN LATERAL (
-        SELECT contracted_cents FROM fee_schedules
-        WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = d.payer_key AND procedure = d.procedure
-            AND effective_from <= d.day
-        ORDER BY effective_from DESC LIMIT 1
-    ) AS f
-    WHERE d.customer_id = CAST(:customer_id AS uuid) AND d.day > CAST(:since AS date) AND d.day <= CAST(:on AS date)
-        AND d.lines > 0 AND d.units > 0 AND f.contracted_cents > 0
+WITH paid AS (
+    SELECT payer_key, procedure, day, service_on, lines, units, received_cents FROM payment_service_lines
+    WHERE customer_id = CAST(:customer_id AS uuid) AND day > CAST(:since AS date) AND day <= CAST(:on AS date)
+    UNION ALL
+    SELECT payer_key, procedure, day, day, lines, units, received_cents FROM payment_daily_lines
+    WHERE customer_id = CAST(:customer_id AS uuid) AND day > CAST(:since AS date) AND day <= CAST(:on AS date)
+), fees AS (
+    SELECT payer_key, procedure, contracted_cents, effective_from, lead(effective_from, 1, CAST('infinity' AS date))
+        OVER (PARTITION BY payer_key, procedure ORDER BY effective_from) AS effective_until
+    FROM fee_schedules WHERE customer_id = CAST(:customer_id AS uuid)
+), days AS (
+    SELECT payer_key, procedure, day, sum(lines) AS lines, sum(received_cents) AS received_cents,
+        sum(units * contracted_cents) AS expected_cents, day > CAST(:on AS date) - CAST(:now_days AS integer) AS now
+    FROM paid JOIN fees USING (payer_key, procedure)
+    WHERE service_on >= effective_from AND service_on < effective_until AND contracted_cents > 0
+    GROUP BY payer_key, procedure, day
+    HAVING sum(lines) > 0 AND sum(units) > 0 AND sum(units * contracted_cents) > 0
 ), ratios AS (
     SELECT *, CAST(received_cents AS double precision) / expected_cents AS ratio FROM days
 )
