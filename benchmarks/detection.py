@@ -5,7 +5,7 @@ same days: ours (`shared/domain/detection.py`), the plain rule (3 days against t
 correction), and a Bernoulli CUSUM of each series for doubled odds, against the rate of the same 56 days drawn to the
 payer's, with a threshold at which it has about one false alert a payer-year at 50 claims a day. Delays count the day of
 the change as 1. An alert that goes on is one alert. `batches` is a payer that decides by the batch: its days scatter
-2.6 times as much.
+2.6 times as much. `weekly` does so once a week.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -77,10 +77,15 @@ def payer(
     rate: float = BASE_RATE,
     since: int = 10**9,
     batches: bool = False,
+    weekly: bool = False,
 ) -> Payer:
-    """Return a payer that denies one in ten, and `rate` from the day `since` on, the rise all for one reason."""
+    """Return a payer that denies one in ten, and `rate` from the day `since` on, the rise all for one reason.
+
+    weekly: it decides a week's claims on one day.
+    """
     shares = rng.dirichlet(np.ones(PROCEDURES))
-    decided = np.array([rng.multinomial(n, shares) for n in rng.poisson(a_day, days)])
+    a_time = rng.poisson(7 * a_day, days) * (np.arange(days) % 7 == 0) if weekly else rng.poisson(a_day, days)
+    decided = np.array([rng.multinomial(n, shares) for n in a_time])
     rates = np.where(np.arange(days) >= since, rate, BASE_RATE)
     drawn = rng.beta(rates * 30, (1 - rates) * 30) if batches else rates
     denied = rng.binomial(decided, drawn[:, None])
@@ -233,12 +238,12 @@ def _told(payers: list[Payer], what: str) -> Iterator[Figure]:
     yield Figure(f"{what}.recovered", recovered / len(payers), "closed a payer in 30 days, though it lasts")
 
 
-def _false_alerts(a_day: int, years: int, *, batches: bool) -> Iterator[Figure]:
-    rng = np.random.default_rng([SEED, a_day, int(batches)])
-    payers = [payer(rng, a_day, BEFORE + YEAR, batches=batches) for _ in range(years)]
+def _false_alerts(a_day: int, years: int, *, batches: bool = False, weekly: bool = False) -> Iterator[Figure]:
+    rng = np.random.default_rng([SEED, a_day, int(batches) + int(weekly)])
+    payers = [payer(rng, a_day, BEFORE + YEAR, batches=batches, weekly=weekly) for _ in range(years)]
     for name, detector in DETECTORS.items():
         told = [sum(detector(one, range(BEFORE, BEFORE + YEAR))) for one in payers]
-        kind = "batches" if batches else "even"
+        kind = "weekly" if weekly else "batches" if batches else "even"
         yield Figure(f"{name}.false_alerts.{kind}.at{a_day}", sum(told) / years, "a payer-year")
         if name == "ours" and not batches:
             yield Figure(
@@ -341,8 +346,9 @@ def main() -> None:
     given = arguments("detection", str(__doc__))
     runs, years = (10, 1) if given.quick else (200, 20)
     figures = [f for a_day in (20, 50, 200) for rate in (0.15, 0.20, 0.30) for f in _power(a_day, rate, runs)]
-    figures += [f for a_day in (20, 50, 200) for f in _false_alerts(a_day, years, batches=False)]
+    figures += [f for a_day in (20, 50, 200) for f in _false_alerts(a_day, years)]
     figures += list(_false_alerts(50, years, batches=True))
+    figures += list(_false_alerts(50, years, batches=True, weekly=True))
     figures += [f for a_day in (20, 50) for f in _slow_downs(a_day, max(2, runs // 10))]
     report("detection", figures, given.json, title=f"Detection, {runs} runs each, seed {SEED}")
 

@@ -12,6 +12,8 @@ Z_95: Final = 1.959963984540054  # the normal distribution's 97.5 % point
 LEAST_EXPECTED: Final = 5.0  # below it the chi-square approximation is no longer one (Cochran 1954)
 MAX_STRENGTH: Final = 1_000.0  # of a prior: no payer is so even that a thousand claims say nothing
 DEFAULT_STRENGTH: Final = 20.0  # where a payer's procedures cannot tell how much they differ
+LEAST_DAYS: Final = 4  # with claims: a payer that pays weekly has eight in 56
+OF_A_BATCH: Final = 0.05  # the correlation of claims decided on one day, where a payer's own cannot be told
 _TIES: Final = (
     1 + 1e-7
 )  # tables as likely as the observed one, but for rounding, count as extreme (as in R and SciPy)
@@ -147,15 +149,15 @@ def design_effect(*, days: int, hits: float, n: float, spread: float) -> float:
     """Return how many times more the daily rates scatter than independent claims would: 1 or more.
 
     A payer decides in batches, so that a hundred denials can be one decision. Pearson's dispersion over the baseline's
-    days, taken only where there are enough of them to tell. spread: sum over the days of hits²/n.
+    days, by two degrees of freedom less, so that counts divided by it are not too large on average; where days are too
+    few to tell, what a payer that decides in batches would have. spread: sum over the days of hits²/n.
     """
-    if days <= LEAST_DAYS or not 0 < hits < n:
+    if days < LEAST_DAYS:
+        return max(1.0, 1 + (n / max(days, 1) - 1) * OF_A_BATCH)
+    if not 0 < hits < n:
         return 1.0
     rate = hits / n
-    return max(1.0, (spread - hits * rate) / (rate * (1 - rate)) / (days - 1))
-
-
-LEAST_DAYS: Final = 10
+    return max(1.0, (spread - hits * rate) / (rate * (1 - rate)) / (days - 3))
 
 
 def beta_prior(moments: Moments) -> Beta:

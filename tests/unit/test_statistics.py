@@ -150,6 +150,14 @@ def test_a_payer_that_says_little_has_a_prior_all_the_same(moments: Any) -> None
 def test_batches_are_worth_fewer_claims() -> None:
     """Whole days denied or paid: forty days of twenty claims are forty decisions, not eight hundred."""
     spread, hits = 10 * 20.0, 10 * 20
-    assert design_effect(days=40, hits=hits, n=800, spread=spread) == pytest.approx(20 * 40 / 39, rel=0.03)
+    assert design_effect(days=40, hits=hits, n=800, spread=spread) == pytest.approx(20 * 40 / 37)
     assert design_effect(days=40, hits=80, n=800, spread=40 * 4 / 20) == 1.0
-    assert design_effect(days=5, hits=hits, n=800, spread=spread) == 1.0
+    weekly = design_effect(days=8, hits=80, n=320, spread=2 * 40.0)
+    assert weekly == pytest.approx(40 * 8 / 5)
+    assert design_effect(days=8, hits=0, n=320, spread=0) == 1.0
+
+
+def test_days_too_few_to_tell_are_taken_for_batches() -> None:
+    assert design_effect(days=2, hits=80, n=800, spread=8) == pytest.approx(20.95)
+    assert design_effect(days=1, hits=0, n=1, spread=0) == 1.0
+    assert design_effect(days=0, hits=0, n=0, spread=0) == 1.0
