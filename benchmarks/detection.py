@@ -1,6 +1,7 @@
 """Detection by simulation, seeded: how soon a planted change is found, and how often one is found that is not there.
 
-One customer with one payer, 12 procedures and 6 denial reasons, so 19 series are tested a day. Three detectors read the
+One customer with one payer, 12 procedures and 6 denial reasons, so 19 series are tested a day, and 13 more that do not
+change here: days to decision, and payments by procedure. Three detectors read the
 same days: ours (`shared/domain/detection.py`), the plain rule (3 days against the 14 before, chi-square p < 0.05, no
 correction), and a Bernoulli CUSUM of each series for doubled odds, against the rate of the same 56 days drawn to the
 payer's, with a threshold at which it has about one false alert a payer-year at 50 claims a day. Delays count the day of
@@ -29,11 +30,13 @@ from shared.domain.detection import (
     Past,
     Series,
     outermost,
+    rises,
     shifts,
 )
+from shared.domain.drift import DailyRatios
 from shared.domain.findings import Change, Finding, changes, finding_id
 from shared.domain.slowdown import LifeRow, SlowDown, WeekOfClaims, present_days, slow_down_p, slow_downs
-from shared.domain.statistics import Counts, chi_square_p
+from shared.domain.statistics import Counts, chi_square_p, false_discovery
 
 SEED: Final = 20261127
 BEFORE: Final = BASELINE_DAYS + LONGEST_DAYS
@@ -43,11 +46,13 @@ YEAR: Final = 365
 BASE_RATE: Final = 0.10
 PROCEDURES: Final = 12
 REASONS: Final = np.array([0.30, 0.25, 0.15, 0.15, 0.10, 0.05])
+TESTED: Final = 1 + PROCEDURES + len(REASONS) + 1 + PROCEDURES  # denials, days to decision, payments
 CUSUM_THRESHOLD: Final = 8.0
 DAY_0: Final = date(2026, 1, 1)
 _CUSTOMER: Final = UUID(int=1)
 
 Days = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +129,10 @@ def _look(one: Payer, known: list[Finding], day: int, until: int) -> list[Change
         _series(kind, subject, denied, decided, day, until) for kind, subject, denied, decided in one.series()
     ]
     on = DAY_0 + timedelta(days=day)
-    seen = [
-        _finding(s.series, s.baseline, s.current, on) for s in outermost(shifts(every, tested=len(every)))
-    ]
+    found = rises(every)
+    q_values = false_discovery([rise.p for rise in found], tested=TESTED)
+    sure = outermost(shifts(zip(found, q_values, strict=True)))
+    seen = [_finding(s.series, s.baseline, s.current, on) for s in sure]
     rates = {f.id: _rate(one, f, day, until) for f in known}
     return changes(known, seen, {key: rate for key, (rate, n) in rates.items() if n >= LEAST_N}, on=on)
 
@@ -341,6 +347,47 @@ def _slow_downs(a_day: int, runs: int) -> Iterator[Figure]:
     yield Figure(f"slow_down.false_alerts.at{a_day}", sum(_beginnings(alarms)), "a payer-year")
 
 
+def _paid_short(ratios: Floats, day: int) -> bool:
+    """Whether the job would tell of a procedure that is paid less of its fee. ratios: by day and procedure, or NaN."""
+    now = ratios[day - LONGEST_DAYS + 1 : day + 1]
+    past = ratios[day - LONGEST_DAYS - BASELINE_DAYS + 1 : day - LONGEST_DAYS + 1]
+    found = [
+        DailyRatios("payer", "", *_moments(now[:, k]), *_moments(past[:, k]), n=0, short_cents=0)
+        for k in range(ratios.shape[1])
+    ]
+    p_values = [one.p for one in found if one.dropped]
+    return any(q <= LEVEL for q in false_discovery(p_values, tested=len(found)))
+
+
+def _moments(ratios: Floats) -> tuple[int, float, float]:
+    some = ratios[~np.isnan(ratios)]
+    return len(some), float(some.mean()), float(some.var(ddof=1))
+
+
+def _underpayments(scatter: float, procedures: int, years: int) -> Iterator[Figure]:
+    """Yield the months with a false alert, of procedures that are paid on five days a week; and a drop's delay."""
+    rng = np.random.default_rng([SEED, procedures, round(scatter * 100)])
+    what = f"underpayment.scatter{scatter * 100:.0f}.of{procedures}"
+    months = 0
+    for _ in range(12 * years):
+        ratios = _ratios(rng, scatter, procedures, BEFORE + LOOKED)
+        months += any(_paid_short(ratios, day) for day in range(BEFORE, BEFORE + LOOKED))
+    yield Figure(f"{what}.false_alerts.month", 100 * months / years / 12, "% of customer-months")
+    delays = []
+    for _ in range(2 * years):
+        ratios = _ratios(rng, scatter, procedures, BEFORE + LOOKED)
+        ratios[BEFORE:, 0] -= 0.2
+        days = range(BEFORE, BEFORE + LOOKED)
+        delays.append(next((float(n) for n, day in enumerate(days, 1) if _paid_short(ratios, day)), inf))
+    yield Figure(f"{what}.by_20_points.median", median(delays) if median(delays) < inf else -1, "days")
+
+
+def _ratios(rng: np.random.Generator, scatter: float, procedures: int, days: int) -> Floats:
+    ratios = rng.normal(1.0, scatter, (days, procedures))
+    ratios[np.arange(days) % 7 >= 5] = np.nan  # noqa: PLR2004 - the weekend
+    return ratios
+
+
 def main() -> None:
     """Simulate, print, and write the figures."""
     given = arguments("detection", str(__doc__))
@@ -350,6 +397,8 @@ def main() -> None:
     figures += list(_false_alerts(50, years, batches=True))
     figures += list(_false_alerts(50, years, batches=True, weekly=True))
     figures += [f for a_day in (20, 50) for f in _slow_downs(a_day, max(2, runs // 10))]
+    for scatter, procedures in ((0.02, 20), (0.08, 20), (0.10, 50)):
+        figures += list(_underpayments(scatter, procedures, years))
     report("detection", figures, given.json, title=f"Detection, {runs} runs each, seed {SEED}")
 
 

@@ -1,15 +1,16 @@
 """Has a payer begun to deny more? Pure: counts in, findings out.
 
 Each series (a payer, a payer's procedure, a payer's denial reason) is compared with its own past over four windows that
-end today. One run tests all series of a customer, and holds the share of false discoveries at `LEVEL`: so low that a
-customer whose payers do not change is told of something in one month of twenty (docs/jobs.md has the measured figures).
+end today. One run tests all series of a customer, its delays and its payments with them, and holds the share of false
+discoveries at `LEVEL`: so low that a customer whose payers do not change is told of something in one month of twenty
+(docs/jobs.md has the measured figures).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from shared.domain.statistics import Counts, design_effect, false_discovery, two_rates_p, wilson
+from shared.domain.statistics import Counts, design_effect, two_rates_p, wilson
 
 Kind = Literal[
     "denial_rate",  # of a payer
@@ -58,6 +59,15 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Rise:
+    """A series that may have risen. window_days: the window that says most. p: over its windows."""
+
+    series: Series
+    window_days: int
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
 class Shift:
     """A series that rose. p: over its windows. q: over the run. low, high: of the current rate, 95 %."""
 
@@ -73,29 +83,21 @@ class Shift:
     at_stake_cents: int
 
 
-def shifts(series: Iterable[Series], *, tested: int, level: float = LEVEL) -> list[Shift]:
-    """Return the series that rose, the surest first.
+def rises(series: Iterable[Series]) -> list[Rise]:
+    """Return the series that may have risen."""
+    return [rise for rise in map(_surest, series) if rise.p < 1]
 
-    tested: how many series were looked at, with those that did not rise and so need not be given.
-    """
-    found = [(one, *_surest(one)) for one in series]
-    q_values = false_discovery([p for _, _, p in found], tested=max(tested, len(found)))
-    risen = [
-        _shift(one, days, p, q)
-        for (one, days, p), q in zip(found, q_values, strict=True)
-        if days and q <= level
-    ]
+
+def shifts(found: Iterable[tuple[Rise, float]]) -> list[Shift]:
+    """Return those that surely rose, the surest first. found: each with its q, over all that the run tested."""
+    risen = [_shift(rise, q) for rise, q in found if q <= LEVEL]
     return sorted(risen, key=lambda shift: (shift.p, shift.series.kind, shift.series.subject))
 
 
-def _surest(one: Series) -> tuple[int, float]:
+def _surest(one: Series) -> Rise:
     """Return the window that says most, and the p-value of the series: its best, times the windows looked at."""
-    days, best = 0, 1.0
-    for window in WINDOWS_DAYS:
-        p = _window_p(one, one.windows[window])
-        if p < best:
-            days, best = window, p
-    return days, min(1.0, best * len(WINDOWS_DAYS))
+    best, days = min((_window_p(one, one.windows[window]), window) for window in WINDOWS_DAYS)
+    return Rise(one, days, min(1.0, best * len(WINDOWS_DAYS)))
 
 
 def _window_p(one: Series, window: Counts) -> float:
@@ -111,16 +113,17 @@ def risen(baseline: float, current: float) -> bool:
     return current - baseline >= max(ABSOLUTE_FLOOR, RELATIVE_FLOOR * baseline)
 
 
-def _shift(one: Series, days: int, p: float, q: float) -> Shift:
-    window, past = one.windows[days], one.past
+def _shift(rise: Rise, q: float) -> Shift:
+    one, past = rise.series, rise.series.past
+    window = one.windows[rise.window_days]
     low, high = wilson(window.over(past.design_effect))
     return Shift(
         series=one,
-        window_days=days,
+        window_days=rise.window_days,
         baseline=past.counts.rate,
         current=window.rate,
         n=round(window.n),
-        p=p,
+        p=rise.p,
         q=q,
         low=low,
         high=high,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Final
 
-from shared.domain.statistics import z_p
+from shared.domain.statistics import t_p
 
 LEAST_DAYS: Final = 7  # with payments, in each of the two periods
 LEAST_DROP: Final = 0.03  # of what the schedule says
@@ -53,11 +53,19 @@ class DailyRatios:
     @property
     def error(self) -> float:
         """Return the standard error of the difference of the means."""
-        floor = LEAST_SCATTER * LEAST_SCATTER
-        now, past = max(self.now_variance, floor), max(self.past_variance, floor)
-        return sqrt(now / self.now_days + past / self.past_days)
+        return sqrt(sum(self._of_means))
 
     @property
     def p(self) -> float:
-        """Return the two-sided p-value of the drop."""
-        return z_p(self.now_mean - self.past_mean, self.error) if self.dropped else 1.0
+        """Return the two-sided p-value of the drop: Welch's test, whose variances are estimated from few days."""
+        if not self.dropped:
+            return 1.0
+        now, past = self._of_means
+        df = (now + past) ** 2 / (now * now / (self.now_days - 1) + past * past / (self.past_days - 1))
+        return t_p(self.now_mean - self.past_mean, self.error, df=df)
+
+    @property
+    def _of_means(self) -> tuple[float, float]:
+        """Return the variances of the two means."""
+        floor = LEAST_SCATTER * LEAST_SCATTER
+        return max(self.now_variance, floor) / self.now_days, max(self.past_variance, floor) / self.past_days

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import erfc, exp, inf, lgamma, sqrt
+from math import erfc, exp, inf, lgamma, log, sqrt
 from typing import Final
 
 Z_95: Final = 1.959963984540054  # the normal distribution's 97.5 % point
@@ -14,6 +14,7 @@ MAX_STRENGTH: Final = 1_000.0  # of a prior: no payer is so even that a thousand
 DEFAULT_STRENGTH: Final = 20.0  # where a payer's procedures cannot tell how much they differ
 LEAST_DAYS: Final = 4  # with claims: a payer that pays weekly has eight in 56
 OF_A_BATCH: Final = 0.05  # the correlation of claims decided on one day, where a payer's own cannot be told
+_TERMS: Final = 200  # of a continued fraction, more than any number of days needs
 _TIES: Final = (
     1 + 1e-7
 )  # tables as likely as the observed one, but for rounding, count as extreme (as in R and SciPy)
@@ -116,9 +117,34 @@ def log_rank_p(observed: float, expected: float, variance: float) -> float:
     return chi_square_tail((observed - expected) ** 2 / variance) if variance > 0 else 1.0
 
 
-def z_p(difference: float, error: float) -> float:
-    """Return the two-sided p-value of a difference with this standard error; 1 where there is no error to speak of."""
-    return erfc(abs(difference) / error / sqrt(2)) if error > 0 else 1.0
+def t_p(difference: float, error: float, *, df: float) -> float:
+    """Return the two-sided p-value of a difference whose standard error was estimated: Student's t.
+
+    df: degrees of freedom, above 0 and not necessarily whole. 1 where there is no error to speak of.
+    """
+    if error <= 0:
+        return 1.0
+    squared = (difference / error) ** 2
+    return _beta_share(df / (df + squared), squared / (df + squared), df / 2, 0.5)
+
+
+def _beta_share(x: float, y: float, a: float, b: float) -> float:
+    """Return the regularized incomplete beta function I_x(a, b). y: 1 - x, which may be too small to tell from x.
+
+    Source: DLMF 8.17.22, the continued fraction, where it converges fast; else by the symmetry of 8.17.4.
+    """
+    if x <= 0 or y <= 0:
+        return float(y <= 0)
+    if x > (a + 1) / (a + b + 2):
+        return 1 - _beta_share(y, x, b, a)
+    scale = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(y)) / a
+    fraction = 0.0
+    for m in range(_TERMS, 0, -1):
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        fraction = even / (1 + odd / (1 + fraction))
+    first = -(a + b) * x / (a + 1)
+    return scale / (1 + first / (1 + fraction))
 
 
 def wilson(counts: Counts, *, z: float = Z_95) -> tuple[float, float]:

@@ -478,9 +478,11 @@ def test_a_payer_that_pays_below_the_fee_schedule_is_found(pipeline: "Pipeline")
     customer = pipeline.customer()
     fee(pipeline, customer, date(2026, 1, 1), 10_000)
     paid_lines(pipeline, customer, {n: 100_000 if n >= 14 else 93_000 for n in range(60)})
+    past(pipeline, customer)
     (told,) = ask(pipeline, customer, "detect_behavioral_changes", at(0))
     change = told[1]["change"]
     assert (change["kind"], change["procedure"]) == ("underpayment", "99213")
+    assert change["q"] == pytest.approx(change["p"] * 4)  # beside a payer, its procedure and its reason
     assert (change["baseline"], change["current"]) == (pytest.approx(1), pytest.approx(0.93))
     assert change["at_stake_cents"] == 14 * 7_000
     later = ON + timedelta(days=70)

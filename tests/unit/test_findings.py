@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.detection import LEVEL, WINDOWS_DAYS, Past, Series, outermost, shifts
+from shared.domain.detection import LEVEL, WINDOWS_DAYS, Past, Series, Shift, outermost, rises, shifts
 from shared.domain.findings import Change, Finding, bucket, changes, finding_id
 from shared.domain.slowdown import LifeRow, WeekOfClaims, present_days, slow_down_p, slow_downs
-from shared.domain.statistics import Counts
+from shared.domain.statistics import Counts, false_discovery
 
 ON = date(2026, 11, 20)
 
@@ -116,16 +116,19 @@ def series(kind: str, hits: int, n: int, subject: str = "") -> Series:
     return Series(kind, "oak", subject, Past(Counts(5 * 56, 50 * 56), 56, 56 * 25 / 50), windows)  # type: ignore[arg-type]
 
 
+def sure(*series: Series, tested: int) -> list[Shift]:
+    found = rises(series)
+    return shifts(zip(found, false_discovery([rise.p for rise in found], tested=tested), strict=True))
+
+
 def test_the_more_is_looked_at_the_surer_a_rise_must_be() -> None:
     weak = series("denial_rate", 8, 50)
-    assert shifts([weak], tested=1)[0].q <= LEVEL
-    assert shifts([weak], tested=100_000) == []
+    assert sure(weak, tested=1)[0].q <= LEVEL
+    assert sure(weak, tested=100_000) == []
 
 
 def test_a_payers_rise_stands_for_those_of_its_procedures() -> None:
-    found = shifts(
-        [series("denial_rate", 20, 50), series("denial_rate_procedure", 20, 50, "99213")], tested=2
-    )
+    found = sure(series("denial_rate", 20, 50), series("denial_rate_procedure", 20, 50, "99213"), tested=2)
     assert len(found) == 2
     assert [shift.series.kind for shift in outermost(found)] == ["denial_rate"]
 
@@ -135,7 +138,7 @@ def test_a_rise_too_small_to_matter_is_none_however_sure() -> None:
         "denial_rate", "oak", "", Past(Counts(100_000, 1_000_000), 56, 0.0),
         {days: Counts(11_500 * days, 100_000 * days) for days in WINDOWS_DAYS},
     )  # fmt: skip
-    assert shifts([tiny], tested=1) == []
+    assert sure(tiny, tested=1) == []
 
 
 def weeks(*medians: int | None, followed: int = 60) -> list[WeekOfClaims]:

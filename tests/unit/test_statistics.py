@@ -4,12 +4,14 @@ import math
 import random
 import warnings
 from importlib import import_module
+from statistics import fmean, variance
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.drift import LEAST_SCATTER, DailyRatios
 from shared.domain.statistics import (
     Beta,
     Counts,
@@ -20,9 +22,9 @@ from shared.domain.statistics import (
     fisher_p,
     log_rank_p,
     moments_of,
+    t_p,
     two_rates_p,
     wilson,
-    z_p,
 )
 
 with warnings.catch_warnings():
@@ -105,9 +107,23 @@ def test_log_rank_agrees_with_statsmodels() -> None:
         assert log_rank_p(observed, wanted, variance) == pytest.approx(expected, abs=CLOSE)
 
 
-@given(st.floats(-40, 40), st.floats(0.1, 10))
-def test_z_agrees_with_scipy(difference: float, error: float) -> None:
-    assert z_p(difference, error) == pytest.approx(2 * stats.norm.sf(abs(difference) / error), abs=CLOSE)
+@given(st.floats(-40, 40), st.floats(0.1, 10), st.floats(0.5, 3_000))
+def test_t_agrees_with_scipy(difference: float, error: float, df: float) -> None:
+    expected = 2 * stats.t.sf(abs(difference) / error, df)
+    assert t_p(difference, error, df=df) == pytest.approx(expected, rel=1e-8, abs=1e-300)
+
+
+def test_a_drop_of_daily_ratios_is_tested_as_welch_has_it() -> None:
+    rng = random.Random(7)  # noqa: S311 - as above
+    for _ in range(200):
+        now = [rng.gauss(0.9, 0.08) for _ in range(rng.randint(7, 14))]
+        past = [rng.gauss(1.0, 0.05) for _ in range(rng.randint(7, 56))]
+        ratios = DailyRatios(
+            "oak", "99213", len(now), fmean(now), variance(now), len(past), fmean(past), variance(past), 1, 1
+        )
+        if ratios.dropped and min(ratios.now_variance, ratios.past_variance) > LEAST_SCATTER**2:
+            expected = stats.ttest_ind(now, past, equal_var=False).pvalue
+            assert ratios.p == pytest.approx(expected, rel=1e-8)
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from shared.domain.detection import LEAST_N, LEVEL, LONGEST_DAYS, Shift, outermost, shifts
+from shared.domain.detection import LEAST_N, LEVEL, LONGEST_DAYS, Rise, Shift, outermost, rises, shifts
 from shared.domain.drift import DailyRatios, paid_shares
 from shared.domain.events import Event, Outgoing
 from shared.domain.findings import Change, Finding, changes, finding_id
@@ -30,10 +30,11 @@ def detect_behavioral_changes(share: Share) -> Done:
     """
     work, on, customer_id = share.work, share.run.on, share.event.customer_id
     series, tested = work.denial_series(on)
-    risen = shifts(series, tested=tested)
     weeks, ratios = work.weeks_of_claims(on), work.daily_ratios(on)
-    delays, payers = _delays(work, weeks, on)
-    drops, procedures = _drops(ratios)
+    slower, payers = _slower(work, weeks, on)
+    dropped = [one for one in ratios if one.dropped]
+    tested += payers + sum(one.tested for one in ratios)
+    risen, delays, drops = _sure(rises(series), slower, dropped, tested=tested)
     seen = [
         *(_of_denials(shift, work, on, customer_id) for shift in outermost(risen)),
         *(_of_delay(slow, p, q, on, customer_id) for slow, p, q in delays),
@@ -45,7 +46,7 @@ def detect_behavioral_changes(share: Share) -> Done:
     work.keep_findings([change.finding for change in found], run_id=share.run.id)
     return Done(
         counts={
-            "tests": tested + payers + procedures,
+            "tests": tested,
             **tally(found),
             "network_open": len(open_now) - len(known),
         },
@@ -55,6 +56,26 @@ def detect_behavioral_changes(share: Share) -> Done:
             for s in risen
             if s.series.kind == "denial_reason"
         ),
+    )
+
+
+def _sure(
+    risen: Sequence[Rise],
+    slower: Sequence[tuple[SlowDown, float]],
+    dropped: Sequence[DailyRatios],
+    *,
+    tested: int,
+) -> tuple[list[Shift], list[tuple[SlowDown, float, float]], list[tuple[DailyRatios, float]]]:
+    """Return what is sure of all that one run tested, together: false discoveries are held over the three kinds."""
+    p_values = [*(rise.p for rise in risen), *(p for _, p in slower), *(drop.p for drop in dropped)]
+    q_values = false_discovery(p_values, tested=tested)
+    after_rises, after_delays = len(risen), len(risen) + len(slower)
+    delays = zip(slower, q_values[after_rises:after_delays], strict=True)
+    drops = zip(dropped, q_values[after_delays:], strict=True)
+    return (
+        shifts(zip(risen, q_values[:after_rises], strict=True)),
+        [(slow, p, q) for (slow, p), q in delays if q <= LEVEL],
+        [(drop, q) for drop, q in drops if q <= LEVEL],
     )
 
 
@@ -114,18 +135,15 @@ def _of_denials(shift: Shift, work: JobWork, on: date, customer_id: UUID) -> Fin
     )
 
 
-def _delays(
+def _slower(
     work: JobWork, weeks: Sequence[WeekOfClaims], on: date
-) -> tuple[list[tuple[SlowDown, float, float]], int]:
-    """Return the payers that surely became slower, with p and q, and how many were looked at."""
+) -> tuple[list[tuple[SlowDown, float]], int]:
+    """Return the payers that may have become slower, with p, and how many were looked at."""
     slower, looked_at = slow_downs(weeks)
-    p_values = [
-        slow_down_p(work.life_table(payer_key=slow.payer_key, on=on), first_week=slow.first_week)
+    return [
+        (slow, slow_down_p(work.life_table(payer_key=slow.payer_key, on=on), first_week=slow.first_week))
         for slow in slower
-    ]
-    q_values = false_discovery(p_values, tested=looked_at)
-    found = zip(slower, p_values, q_values, strict=True)
-    return [(slow, p, q) for slow, p, q in found if q <= LEVEL], looked_at
+    ], looked_at
 
 
 def _of_delay(slow: SlowDown, p: float, q: float, on: date, customer_id: UUID) -> Finding:
@@ -144,14 +162,6 @@ def _of_delay(slow: SlowDown, p: float, q: float, on: date, customer_id: UUID) -
         q=q,
         detail={"window_days": 7 * (slow.first_week + 1)},
     )
-
-
-def _drops(every: Sequence[DailyRatios]) -> tuple[list[tuple[DailyRatios, float]], int]:
-    """Return the payers and procedures that surely pay less than before, with q, and how many were looked at."""
-    tested = [ratios for ratios in every if ratios.tested]
-    dropped = [ratios for ratios in tested if ratios.dropped]
-    q_values = false_discovery([ratios.p for ratios in dropped], tested=len(tested))
-    return [(r, q) for r, q in zip(dropped, q_values, strict=True) if q <= LEVEL], len(tested)
 
 
 def _of_payment(ratios: DailyRatios, q: float, on: date, customer_id: UUID) -> Finding:

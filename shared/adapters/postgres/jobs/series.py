@@ -86,9 +86,10 @@ WITH recent AS MATERIALIZED (
     UNION ALL
     SELECT 'denial_reason', payer_key, carc, {_COLUMNS}, past_d, past_n, days, spread, charge_cents FROM reasons
 ), looked_at AS (
-    SELECT *, count(*) OVER () AS tested FROM every WHERE {_LOOKED_AT}
+    SELECT * FROM every WHERE {_LOOKED_AT}
 )
-SELECT * FROM looked_at WHERE {_MAY_HAVE_RISEN} ORDER BY kind, payer_key, subject
+SELECT tested, looked_at.* FROM (SELECT count(*) AS tested FROM looked_at) AS t
+LEFT JOIN looked_at ON {_MAY_HAVE_RISEN} ORDER BY kind, payer_key, subject
 """)  # noqa: S608
 
 AFFECTED = text("""
@@ -191,7 +192,7 @@ def denial_series(connection: Connection, customer_id: UUID, on: date) -> tuple[
     """Return the series that may have risen, and how many there were enough claims to look at."""
     asked = {**_day(customer_id, on), "since": _before(on, LONGEST_DAYS + BASELINE_DAYS)}
     rows = connection.execute(SERIES, asked).mappings().all()
-    return [_series(row) for row in rows], int(rows[0]["tested"]) if rows else 0
+    return [_series(row) for row in rows if row["kind"]], int(rows[0]["tested"])
 
 
 def _series(row: RowMapping) -> Series:
