@@ -13,16 +13,15 @@ tools=${TOOLS:-.venv-terraform/bin}
 out=$PWD/build/terraform
 export TF_IN_AUTOMATION=1 TF_INPUT=0 CHECKPOINT_DISABLE=1
 
-# Values that an environment asks for. Nothing is read from them: a plan from an empty state calls nobody.
+# Beside the examples' values. Nothing is read from them: a plan from an empty state calls nobody.
 variables=(
-  -var project_id=upstream-check -var project_number=123456789012
+  -var-file=terraform.tfvars.example
+  -var project_id=upstream-check
   -var release=0000000 -var source_archive=source.zip
-  -var secret_rotation_starts_at=2030-01-01T00:00:00Z
   -var runbook_url=https://example.org/docs/runbook.md
-  -var billing_account=000000-000000-000000 -var monthly_budget_usd=1000
   -var github_repository=example/upstream
-  -var 'notification_channels={"on-call"="on-call@example.org"}'
-  -var 'operators=["engineer@example.org"]'
+  -var smtp=null
+  -var connection_secrets=[] -var channel_secrets=[] -var portal_credentials=[]
 )
 
 say() { echo "=== $*"; }
@@ -72,7 +71,7 @@ if [ -n "$tfcheck" ]; then
     "$python" "$tfcheck" test "terraform/$folder" -- -no-color
   done
 else
-  for folder in modules/function modules/app environments/dev environments/prod; do
+  for folder in modules/function modules/app budget environments/dev environments/prod; do
     say "terraform validate: $folder"
     online validate "terraform/$folder"
   done

@@ -10,11 +10,14 @@
 #   terraform/deploy.sh promote ENV     all of it
 #   terraform/deploy.sh rollback ENV    all of it back to what served before
 #
-# ENV is dev or prod, with its terraform.tfvars; in a workflow TF_VAR_… say the same. Needs terraform, gcloud, docker, git.
+#   terraform/deploy.sh setting ENV NAME      what its terraform.tfvars says
+#   terraform/deploy.sh budget ENV BILLING_ACCOUNT USD    a monthly budget, by a person who may see the bills
+#
+# ENV is dev or prod, with its terraform.tfvars. Needs terraform, gcloud, docker, git.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-command=${1:?install, image, migrate, apply, canary, smoke, promote or rollback}
+command=${1:?install, image, migrate, apply, canary, smoke, promote, rollback, setting or budget}
 environment=${2:?dev or prod}
 shift 2
 folder=terraform/environments/$environment
@@ -27,18 +30,19 @@ export TF_VAR_release=$release TF_VAR_source_archive=$archive TF_INPUT=0
 
 say() { echo "=== $*" >&2; }
 
-# A value of terraform.tfvars, or of the variable that a workflow sets instead.
-setting() {
-  local from_environment=TF_VAR_$1
-  if [ -n "${!from_environment:-}" ]; then
-    echo "${!from_environment}"
-  else
-    sed -nE "s/^$1 *= *\"(.*)\"$/\1/p" "$folder/terraform.tfvars"
-  fi
-}
+# A text of terraform.tfvars; empty if it is null or not there.
+setting() { sed -nE "s/^$1 *= *\"([^\"]*)\".*$/\1/p" "$folder/terraform.tfvars"; }
 
+[ -f "$folder/terraform.tfvars" ] || { echo "no settings: copy $folder/terraform.tfvars.example" >&2; exit 2; }
 project=$(setting project_id)
-[ -n "$project" ] || { echo "project_id is not set: copy $folder/terraform.tfvars.example" >&2; exit 2; }
+region=$(setting region)
+if [ -z "$project" ] || [ -z "$region" ]; then
+  echo "project_id or region is not in $folder/terraform.tfvars" >&2
+  exit 2
+fi
+# Not read from the state: a first installation has no outputs yet when it migrates.
+serving_region=$(setting serving_region)
+serving_region=${serving_region:-$region}
 
 tf() { terraform -chdir="$folder" "$@"; }
 
@@ -52,10 +56,21 @@ pack() {
   [ -f "$archive" ] || git archive --format=zip --output="$archive" HEAD main.py requirements.txt functions shared schemas
 }
 
+# Monitoring knows a metric minutes after it is made, and refuses alerts on it until then: that alone is tried again.
 apply() {
+  local tries=${METRIC_TRIES:-10} said
   pack
   init
-  tf apply -auto-approve "$@" >&2
+  said=$(mktemp)
+  until tf apply -auto-approve "$@" 2>&1 | tee "$said" >&2; do
+    if [ "$((tries -= 1))" -le 0 ] || ! grep -qiE 'cannot find metric|metric was created recently' "$said"; then
+      rm "$said"
+      return 1
+    fi
+    say "a new metric is not known yet; again in a minute"
+    sleep "${METRIC_WAIT_S:-60}"
+  done
+  rm "$said"
 }
 
 output() {
@@ -69,13 +84,21 @@ install() {
       --uniform-bucket-level-access --public-access-prevention
   gcloud storage buckets update "gs://$project-terraform" --versioning
   say "what the rest stands on"
+  # Terraform reads the project and its services through these, so it cannot enable them.
+  gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com --project="$project"
   apply -target=module.app.google_project_service.this
   for api in pubsub secretmanager sqladmin storage; do
     # Service agents are made with the first use of a service; grants come before that.
     gcloud beta services identity create --service="$api.googleapis.com" --project="$project" >/dev/null
   done
   gcloud storage service-agent --project="$project" >/dev/null
-  apply -target=module.app.google_artifact_registry_repository.images
+  # Grants and metrics take minutes to be known everywhere: made now, they are by the time that functions are built and
+  # alerts are made.
+  apply -target=module.app.google_artifact_registry_repository.images \
+    -target=module.app.google_artifact_registry_repository_iam_member.builder \
+    -target=module.app.google_project_iam_member.builder_sources \
+    -target=module.app.google_storage_bucket_iam_member.builder \
+    -target=module.app.google_logging_metric.this
   image
   migrate
   say "all of it"
@@ -83,21 +106,27 @@ install() {
   promote
 }
 
+# Tags cannot be moved: a release that is tried again takes the image that it made.
 image() {
-  local name
+  local name digest
   say "image"
-  name=$(setting region)
-  name=${name:-us-central1}-docker.pkg.dev/$project/upstream/upstream:$release
-  gcloud auth configure-docker "${name%%/*}" --quiet >&2
-  docker build --pull --tag "$name" . >&2
-  docker push --quiet "$name" >&2
-  docker inspect --format='{{index .RepoDigests 0}}' "$name"
+  name=$region-docker.pkg.dev/$project/upstream/upstream
+  digest=$(gcloud artifacts docker images describe "$name:$release" --project="$project" \
+    --format='value(image_summary.digest)' 2>/dev/null) || digest=
+  if [ -z "$digest" ]; then
+    gcloud auth configure-docker "${name%%/*}" --quiet >&2
+    docker build --pull --tag "$name:$release" . >&2
+    docker push --quiet "$name:$release" >&2
+    digest=$(docker inspect --format='{{index .RepoDigests 0}}' "$name:$release")
+    digest=${digest#*@}
+  fi
+  echo "$name@$digest"
 }
 
 migrate() {
   say "migrations"
   apply -target=module.app.google_cloud_run_v2_job.migrate
-  gcloud run jobs execute migrate --wait --project="$project" --region="$(output serving_region)" >&2
+  gcloud run jobs execute migrate --wait --project="$project" --region="$serving_region" >&2
 }
 
 # Of each service: what serves now. Kept, so that a rollback knows where to.
@@ -110,20 +139,21 @@ shares = {one.get("revisionName", newest): one.get("percent", 0) for one in stat
 print(newest, max(shares, key=shares.__getitem__) if shares else newest)'
 }
 
+# In every region: payers' deliveries reach the nearest one.
 remember() {
-  local region service newest current
+  local placements service region newest current
   mkdir -p build
-  region=$(output serving_region)
+  placements=$(output placements)
   : >"$kept"
-  for service in $(output services); do
+  while read -r service region; do
     read -r newest current < <(serving "$service" "$region")
     echo "$service $region $newest $current" >>"$kept"
-  done
+  done <<<"$placements"
 }
 
 shift_traffic() {
   gcloud run services update-traffic "$1" --project="$project" --region="$2" --to-revisions="$3" >/dev/null
-  say "$1: $3"
+  say "$1 in $2: $3"
 }
 
 canary() {
@@ -151,12 +181,10 @@ canary_secret() {
 }
 
 smoke() {
-  local region
   init
   canary_secret
-  region=$(output serving_region)
   say "smoke test"
-  gcloud run jobs execute smoke --wait --project="$project" --region="$region" >&2 && return
+  gcloud run jobs execute smoke --wait --project="$project" --region="$serving_region" >&2 && return
   say "it failed; its last words:"
   gcloud logging read 'resource.type="cloud_run_job" AND resource.labels.job_name="smoke"' --project="$project" \
     --freshness=5m --limit=100 --order=asc --format='value(textPayload)' >&2
@@ -166,7 +194,8 @@ smoke() {
 promote() {
   local service region newest
   [ -f "$kept" ] || remember
-  while read -r service region newest _; do
+  while read -r service region _; do
+    read -r newest _ < <(serving "$service" "$region")
     shift_traffic "$service" "$region" "$newest=100"
   done <"$kept"
 }
@@ -180,8 +209,19 @@ rollback() {
   rm "$kept"
 }
 
+# In a state of its own: deployments have no rights on a billing account.
+budget() {
+  local account=${1:?billing account} usd=${2:?dollars} channels
+  init
+  channels=$(tf output -json app | python3 -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["email_channels"]))')
+  terraform -chdir=terraform/budget init -reconfigure -backend-config="bucket=$project-terraform" >/dev/null
+  terraform -chdir=terraform/budget apply -auto-approve -var "environment=$environment" -var "project_id=$project" \
+    -var "project_number=$(setting project_number)" -var "billing_account=$account" -var "monthly_budget_usd=$usd" \
+    -var "channels=$channels" >&2
+}
+
 case $command in
-  install | image | migrate | apply | smoke | promote | rollback) "$command" "$@" ;;
+  install | image | migrate | apply | smoke | promote | rollback | setting | budget) "$command" "$@" ;;
   canary) init && canary "$@" ;;
   *) echo "no command $command" >&2; exit 2 ;;
 esac

@@ -1,4 +1,4 @@
-"""How `terraform/deploy.sh` moves traffic.
+"""How `terraform/deploy.sh` installs, and moves traffic.
 
 gcloud and terraform are stand-ins that keep what they were told: neither does anything without an account.
 """
@@ -9,22 +9,63 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ["apply-rules", "receive-webhook"]
+PLACEMENTS = ["apply-rules us-central1", "receive-webhook us-central1", "receive-webhook us-east4"]
+SETTINGS = """\
+project_id     = "p" # a remark
+region         = "us-central1"
+serving_region = null
+project_number = "1"
+"""
 TERRAFORM = f"""#!{sys.executable} -IS
-import json, sys
+import json, pathlib, sys
+folder = pathlib.Path(__file__).parent
+with open(folder / "terraform.log", "a") as log:
+    print(" ".join(sys.argv[2:]), file=log)
+applied = folder / "applied"
 if "output" in sys.argv:
-    print(json.dumps({{"services": {SERVICES!r}, "serving_region": "us-central1", "canary_secret": "connection-c"}}))
+    if not applied.exists():
+        sys.exit("Output not found")
+    print(json.dumps({{"placements": {PLACEMENTS!r}, "canary_secret": "connection-c"}}))
+elif "apply" in sys.argv:
+    refusal = folder / "refusal"
+    if refusal.exists():
+        print(refusal.read_text(), file=sys.stderr)
+        refusal.unlink()
+        sys.exit(1)
+    if not any(word.startswith("-target=") for word in sys.argv):
+        applied.touch()
+"""
+OLD = [{"old-a": 100}, {"r": 100}, {"old-r": 100}]
+NEW = [{"new-a": 100}, {"r": 100}, {"new-r": 100}]
+DOCKER = f"""#!{sys.executable} -IS
+import pathlib, sys
+folder = pathlib.Path(__file__).parent
+image = folder / "image"
+if sys.argv[1] == "push":
+    assert not image.exists(), "tags cannot be moved"
+    image.touch()
+if sys.argv[1] == "inspect":
+    print("us-central1-docker.pkg.dev/p/upstream/upstream@sha256:d")
 """
 GCLOUD = f"""#!{sys.executable} -IS
 import json, pathlib, sys
 folder = pathlib.Path(__file__).parent
 state = folder / "traffic.json"
+with open(folder / "gcloud.log", "a") as log:
+    print(" ".join(sys.argv[1:]), file=log)
+if sys.argv[1:5] == ["artifacts", "docker", "images", "describe"]:
+    if not (folder / "image").exists():
+        sys.exit(1)
+    print("sha256:d")
+    sys.exit()
+if sys.argv[1] in ("services", "storage", "beta", "auth") or sys.argv[1:5] == ["run", "jobs", "execute", "migrate"]:
+    sys.exit()
 secret = folder / "secret"
 if sys.argv[1:3] == ["secrets", "versions"]:
     assert sys.argv[4] == "connection-c", sys.argv
@@ -42,6 +83,8 @@ if sys.argv[1:3] == ["logging", "read"]:
     sys.exit()
 services = json.loads(state.read_text())
 _, _, action, service = sys.argv[1:5]
+(region,) = [word.split("=", 1)[1] for word in sys.argv if word.startswith("--region=")]
+service = service + " " + region
 if action == "describe":
     one = services[service]
     shares = [{{"revisionName": name, "percent": share}} for name, share in one["traffic"].items()]
@@ -55,31 +98,47 @@ else:
 
 
 class Deployment:
-    """A tree with the script in it, and two services of which one has a new revision."""
+    """A tree with the script in it, and two services in two regions, of which some have a new revision."""
 
     def __init__(self, folder: Path) -> None:
         self.tree = folder / "tree"
-        (self.tree / "terraform" / "environments" / "dev").mkdir(parents=True)
+        environment = self.tree / "terraform" / "environments" / "dev"
+        environment.mkdir(parents=True)
+        (environment / "terraform.tfvars").write_text(SETTINGS)
         shutil.copy(ROOT / "terraform" / "deploy.sh", self.tree / "terraform")
+        self.archive = self.tree / "build" / "upstream-abc.zip"
+        self.archive.parent.mkdir()
+        self.archive.touch()
         self.bin = folder / "bin"
         self.bin.mkdir()
-        for name, text in (("terraform", TERRAFORM), ("gcloud", GCLOUD)):
+        for name, text in (("terraform", TERRAFORM), ("gcloud", GCLOUD), ("docker", DOCKER)):
             (self.bin / name).write_text(text)
             (self.bin / name).chmod(0o755)
-        self.serve({"apply-rules": {"old-a": 100}, "receive-webhook": {"r": 100}}, newest=("new-a", "r"))
+        (self.bin / "applied").touch()
+        self.serve(OLD, newest=("new-a", "r", "new-r"))
 
-    def serve(self, traffic: Mapping[str, Mapping[str, int]], *, newest: tuple[str, str]) -> None:
+    def serve(self, traffic: Sequence[Mapping[str, int]], *, newest: tuple[str, ...]) -> None:
         state = {
-            name: {"newest": revision, "traffic": traffic[name]}
-            for name, revision in zip(SERVICES, newest, strict=True)
+            name: {"newest": revision, "traffic": shares}
+            for name, revision, shares in zip(PLACEMENTS, newest, traffic, strict=True)
         }
         (self.bin / "traffic.json").write_text(json.dumps(state))
 
+    def told(self, program: str) -> list[str]:
+        return (self.bin / f"{program}.log").read_text().splitlines()
+
     def run(self, *words: str, code: int = 0) -> str:
+        """Return what the script said of itself."""
+        return self.ran(*words, code=code).stderr
+
+    def output(self, *words: str) -> str:
+        return self.ran(*words).stdout
+
+    def ran(self, *words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
         environment = {
             "PATH": f"{self.bin}:{os.environ['PATH']}",
-            "TF_VAR_project_id": "p",
             "RELEASE": "abc",
+            "METRIC_WAIT_S": "0",
         }
         ran = subprocess.run(
             ["/bin/bash", str(self.tree / "terraform" / "deploy.sh"), *words],
@@ -90,12 +149,12 @@ class Deployment:
             timeout=60,
         )
         assert ran.returncode == code, ran.stderr
-        return ran.stderr
+        return ran
 
     @property
-    def traffic(self) -> dict[str, dict[str, int]]:
+    def traffic(self) -> list[dict[str, int]]:
         state = json.loads((self.bin / "traffic.json").read_text())
-        return {name: one["traffic"] for name, one in state.items()}
+        return [state[name]["traffic"] for name in PLACEMENTS]
 
 
 @pytest.fixture
@@ -103,39 +162,84 @@ def deployment(tmp_path: Path) -> Deployment:
     return Deployment(tmp_path)
 
 
-def test_a_tenth_goes_to_the_new_revision_by_name(deployment: Deployment) -> None:
+def test_a_tenth_goes_to_the_new_revision_by_name_in_every_region(deployment: Deployment) -> None:
     deployment.run("canary", "dev", "10")
-    assert deployment.traffic == {"apply-rules": {"new-a": 10, "old-a": 90}, "receive-webhook": {"r": 100}}
+    assert deployment.traffic == [{"new-a": 10, "old-a": 90}, {"r": 100}, {"new-r": 10, "old-r": 90}]
 
 
 def test_then_all_of_it(deployment: Deployment) -> None:
     deployment.run("canary", "dev", "10")
     deployment.run("promote", "dev")
-    assert deployment.traffic == {"apply-rules": {"new-a": 100}, "receive-webhook": {"r": 100}}
+    assert deployment.traffic == NEW
 
 
 def test_a_rollback_gives_it_back_to_what_served(deployment: Deployment) -> None:
     deployment.run("canary", "dev", "10")
     deployment.run("rollback", "dev")
-    assert deployment.traffic == {"apply-rules": {"old-a": 100}, "receive-webhook": {"r": 100}}
+    assert deployment.traffic == OLD
 
 
 def test_a_release_that_failed_after_all_of_the_traffic_goes_back_as_well(deployment: Deployment) -> None:
     deployment.run("canary", "dev", "10")
     deployment.run("promote", "dev")
     deployment.run("rollback", "dev")
-    assert deployment.traffic["apply-rules"] == {"old-a": 100}
+    assert deployment.traffic == OLD
+
+
+def test_all_of_the_traffic_goes_to_what_is_newest_now(deployment: Deployment) -> None:
+    """Not to what was the newest when something was shifted from here last."""
+    deployment.run("canary", "dev", "10")
+    deployment.serve(OLD, newest=("newer-a", "r", "new-r"))
+    deployment.run("promote", "dev")
+    assert deployment.traffic[0] == {"newer-a": 100}
 
 
 def test_a_first_deployment_serves_at_once(deployment: Deployment) -> None:
-    deployment.serve({"apply-rules": {}, "receive-webhook": {}}, newest=("first-a", "first-r"))
+    deployment.serve([{}, {}, {}], newest=("first-a", "first-r", "first-r2"))
     deployment.run("promote", "dev")
-    assert deployment.traffic == {"apply-rules": {"first-a": 100}, "receive-webhook": {"first-r": 100}}
+    assert deployment.traffic == [{"first-a": 100}, {"first-r": 100}, {"first-r2": 100}]
 
 
 def test_nothing_is_rolled_back_that_was_not_shifted_from_here(deployment: Deployment) -> None:
     assert "nothing was shifted" in deployment.run("rollback", "dev", code=1)
-    assert deployment.traffic["apply-rules"] == {"old-a": 100}
+    assert deployment.traffic == OLD
+
+
+def test_an_installation_goes_through_from_nothing(deployment: Deployment) -> None:
+    """No output exists before everything is applied."""
+    (deployment.bin / "applied").unlink()
+    deployment.run("install", "dev")
+    assert deployment.traffic == NEW
+    gcloud = deployment.told("gcloud")
+    first = next(i for i, words in enumerate(gcloud) if words.startswith("services enable"))
+    assert "cloudresourcemanager.googleapis.com" in gcloud[first]
+    assert "run jobs execute migrate --wait --project=p --region=us-central1" in gcloud
+    applies = [words for words in deployment.told("terraform") if words.startswith("apply")]
+    assert "google_logging_metric" in applies[1]
+    assert "-target" not in applies[-1]
+
+
+def test_alerts_wait_until_monitoring_knows_their_metrics(deployment: Deployment) -> None:
+    (deployment.bin / "refusal").write_text('Error 404: Cannot find metric that matches type = "x".')
+    deployment.run("apply", "dev")
+    assert sum(words.startswith("apply") for words in deployment.told("terraform")) == 2
+
+
+def test_what_fails_otherwise_is_not_tried_again(deployment: Deployment) -> None:
+    (deployment.bin / "refusal").write_text("Error 403: Permission denied")
+    deployment.run("apply", "dev", code=1)
+    assert sum(words.startswith("apply") for words in deployment.told("terraform")) == 1
+
+
+def test_a_release_that_is_tried_again_takes_the_image_that_it_made(deployment: Deployment) -> None:
+    first = deployment.output("image", "dev")
+    assert first == "us-central1-docker.pkg.dev/p/upstream/upstream@sha256:d\n"
+    assert deployment.output("image", "dev") == first
+
+
+def test_a_setting_is_what_terraform_reads(deployment: Deployment) -> None:
+    assert deployment.output("setting", "dev", "project_id") == "p\n"
+    assert deployment.output("setting", "dev", "serving_region") == ""
 
 
 def test_the_canarys_secret_is_made_once(deployment: Deployment) -> None:

@@ -12,6 +12,7 @@ NAMED: Final[Mapping[str, tuple[str, str]]] = {
     "google_pubsub_subscription_iam_member": ("subscription", "subscription"),
     "google_secret_manager_secret_iam_member": ("secret", "secret_id"),
     "google_cloud_run_v2_service_iam_member": ("function", "name"),
+    "google_artifact_registry_repository_iam_member": ("repository", "repository"),
 }
 PATHS: Final = re.compile(r".*/(serviceAccounts|roles)/")
 

@@ -185,6 +185,19 @@ def test_what_holds_patient_data_is_encrypted_with_our_keys(plan: "Plan") -> Non
         assert key.values["rotation_period"] == "7776000s"
 
 
+def test_nothing_in_a_bucket_is_lost_by_overwriting_it(plan: "Plan") -> None:
+    for bucket in plan.of("google_storage_bucket"):
+        kept = bool(bucket.values["retention_policy"]), bool(bucket.values["versioning"])
+        assert kept == (bucket.values["name"].endswith("-evidence"), not kept[0])
+
+
+def test_a_function_is_built_into_a_repository_of_its_region_that_the_build_may_write(plan: "Plan") -> None:
+    places = {r.values["location"] for r in plan.of("google_artifact_registry_repository_iam_member")}
+    for function in plan.of("google_cloudfunctions2_function"):
+        assert function.unknown["build_config"][0]["docker_repository"] is True
+        assert function.values["location"] in places
+
+
 def test_no_role_is_broad_and_no_permission_a_wildcard(plan: "Plan") -> None:
     roles = {r.values["role"] for r in plan.resources if r.type.endswith("_iam_member")}
     assert len(roles) > 10

@@ -62,11 +62,10 @@ module "app" {
     execute_action  = 1
   }
 
-  connection_secrets        = var.connection_secrets
-  channel_secrets           = var.channel_secrets
-  portal_credentials        = var.portal_credentials
-  single_practice           = var.single_practice
-  secret_rotation_starts_at = var.secret_rotation_starts_at
+  connection_secrets = var.connection_secrets
+  channel_secrets    = var.channel_secrets
+  portal_credentials = var.portal_credentials
+  single_practice    = var.single_practice
 
   smtp                  = var.smtp
   sentry                = var.sentry
@@ -75,8 +74,6 @@ module "app" {
   notification_channels = var.notification_channels
   runbook_url           = var.runbook_url
   github_repository     = var.github_repository
-  billing_account       = var.billing_account
-  monthly_budget_usd    = var.monthly_budget_usd
 }
 
 output "app" {

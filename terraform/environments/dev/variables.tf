@@ -1,3 +1,5 @@
+# None has a default: what terraform.tfvars does not say is asked for, never taken back.
+
 variable "project_id" {
   type = string
 }
@@ -7,8 +9,7 @@ variable "project_number" {
 }
 
 variable "region" {
-  type    = string
-  default = "us-central1"
+  type = string
 }
 
 variable "release" {
@@ -22,47 +23,35 @@ variable "source_archive" {
 }
 
 variable "connection_secrets" {
-  type    = set(string)
-  default = []
+  type = set(string)
 }
 
 variable "channel_secrets" {
-  type    = set(string)
-  default = []
+  type = set(string)
 }
 
 variable "portal_credentials" {
-  type    = set(string)
-  default = []
+  type = set(string)
 }
 
 variable "single_practice" {
-  type    = string
-  default = ""
-}
-
-variable "secret_rotation_starts_at" {
   type = string
 }
 
 variable "smtp" {
-  type    = object({ host = string, port = number, sender = string, username = string })
-  default = null
+  type = object({ host = string, port = number, sender = string, username = string })
 }
 
 variable "sentry" {
-  type    = bool
-  default = false
+  type = bool
 }
 
 variable "paging_channels" {
-  type    = set(string)
-  default = []
+  type = set(string)
 }
 
 variable "operators" {
-  type    = set(string)
-  default = []
+  type = set(string)
 }
 
 variable "notification_channels" {
@@ -74,15 +63,5 @@ variable "runbook_url" {
 }
 
 variable "github_repository" {
-  type    = string
-  default = null
-}
-
-variable "billing_account" {
-  type    = string
-  default = null
-}
-
-variable "monthly_budget_usd" {
-  type = number
+  type = string
 }

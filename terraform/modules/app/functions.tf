@@ -128,6 +128,7 @@ module "function" {
   region                = each.value.region
   service_account       = local.emails["function:${each.value.name}"]
   build_service_account = "projects/${var.project_id}/serviceAccounts/${local.emails["builder"]}"
+  docker_repository     = google_artifact_registry_repository.functions[each.value.region].id
   source_bucket         = google_storage_bucket.source.name
   source_object         = google_storage_bucket_object.source.name
 
@@ -167,5 +168,10 @@ module "function" {
     google_project_service.this,
     google_secret_manager_secret_iam_member.reader,
     google_sql_user.function,
+    # Without these no function is built.
+    google_artifact_registry_repository_iam_member.builder,
+    google_project_iam_member.builder_sources,
+    google_project_iam_member.project,
+    google_storage_bucket_iam_member.builder,
   ]
 }

@@ -262,16 +262,29 @@ resource "google_storage_bucket_iam_member" "builder" {
   depends_on = [google_service_account.this]
 }
 
-# The functions' own images go to a repository that Cloud Functions makes, in each region.
-resource "google_project_iam_member" "builder_images" {
+# Cloud Functions copies a release's archive to a bucket of its own in each region, and Cloud Build reads it there.
+resource "google_project_iam_member" "builder_sources" {
   project = var.project_id
-  role    = "roles/artifactregistry.writer"
+  role    = "roles/storage.objectViewer"
   member  = "serviceAccount:${local.emails["builder"]}"
 
   condition {
-    title      = "the repository of function images"
-    expression = "resource.name.extract(\"/repositories/{name}\") == \"gcf-artifacts\" || resource.name.extract(\"/repositories/{name}/\") == \"gcf-artifacts\""
+    title      = "the buckets of function sources"
+    expression = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${var.project_number}-\")"
   }
+
+  depends_on = [google_service_account.this]
+}
+
+# A repository of ours, so that the grant stands on it: Artifact Registry knows no conditions on a resource's name.
+resource "google_artifact_registry_repository_iam_member" "builder" {
+  for_each = google_artifact_registry_repository.functions
+
+  project    = var.project_id
+  location   = each.value.location
+  repository = each.value.repository_id
+  role       = "roles/artifactregistry.writer"
+  member     = "serviceAccount:${local.emails["builder"]}"
 
   depends_on = [google_service_account.this]
 }

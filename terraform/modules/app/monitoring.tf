@@ -404,39 +404,3 @@ resource "google_monitoring_uptime_check_config" "ingress" {
     labels = { project_id = var.project_id, host = var.domain }
   }
 }
-
-##### Money
-
-resource "google_billing_budget" "monthly" {
-  count = var.billing_account == null ? 0 : 1
-
-  billing_account = var.billing_account
-  display_name    = "Upstream ${var.environment}"
-
-  budget_filter {
-    projects        = ["projects/${var.project_number}"]
-    calendar_period = "MONTH"
-  }
-
-  amount {
-    specified_amount {
-      currency_code = "USD"
-      units         = tostring(var.monthly_budget_usd)
-    }
-  }
-
-  threshold_rules {
-    threshold_percent = 0.5
-  }
-  threshold_rules {
-    threshold_percent = 0.9
-  }
-  threshold_rules {
-    threshold_percent = 1.0
-    spend_basis       = "FORECASTED_SPEND"
-  }
-
-  all_updates_rule {
-    monitoring_notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
-  }
-}

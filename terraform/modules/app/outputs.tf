@@ -1,6 +1,9 @@
-output "services" {
-  description = "The Cloud Run services that take traffic in the serving region: what a deployment shifts."
-  value       = concat([for name in keys(local.functions) : replace(name, "_", "-")], ["execute-action"])
+output "placements" {
+  description = "Each Cloud Run service with each region it is in: what a deployment shifts."
+  value = concat(
+    [for one in local.placements : "${replace(one.name, "_", "-")} ${one.region}"],
+    [for region in local.regions : "execute-action ${region}"],
+  )
 }
 
 output "serving_region" {
@@ -42,4 +45,9 @@ output "deployer" {
     service_account = local.emails["deployer"]
     provider        = "projects/${var.project_number}/locations/global/workloadIdentityPools/github/providers/actions"
   }
+}
+
+output "email_channels" {
+  description = "For the budget (terraform/budget)."
+  value       = [for channel in google_monitoring_notification_channel.email : channel.id]
 }

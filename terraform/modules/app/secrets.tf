@@ -34,12 +34,13 @@ resource "google_secret_manager_secret" "this" {
   }
 
   rotation {
-    rotation_period    = "7776000s"
-    next_rotation_time = var.secret_rotation_starts_at
+    rotation_period = "7776000s"
+    # The first notice, 90 days after the secret was made.
+    next_rotation_time = timeadd(plantimestamp(), "2160h")
   }
 
   lifecycle {
-    # Secret Manager moves it on by itself.
+    # Secret Manager moves it on by itself from then on.
     ignore_changes = [rotation[0].next_rotation_time]
   }
 

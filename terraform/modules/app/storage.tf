@@ -19,11 +19,8 @@ resource "google_storage_bucket" "evidence" {
     default_kms_key_name = google_kms_crypto_key.evidence.id
   }
 
-  versioning {
-    enabled = true
-  }
-
-  # As long as the audit trail that points to it.
+  # As long as the audit trail that points to it. Nothing is overwritten or deleted before: so there are no versions, which
+  # Cloud Storage long refused beside a retention.
   retention_policy {
     retention_period = tostring(var.audit_retention_days * 86400)
     is_locked        = var.lock_retention
@@ -136,6 +133,36 @@ resource "google_artifact_registry_repository" "images" {
   docker_config {
     immutable_tags = true
   }
+
+  cleanup_policies {
+    id     = "keep-recent"
+    action = "KEEP"
+    most_recent_versions {
+      keep_count = 20
+    }
+  }
+
+  cleanup_policies {
+    id     = "delete-old"
+    action = "DELETE"
+    condition {
+      older_than = "7776000s"
+    }
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+# What functions are built into, beside where they run. Each build moves the tags `latest` and `cache`.
+resource "google_artifact_registry_repository" "functions" {
+  for_each = toset(local.regions)
+
+  project       = var.project_id
+  location      = each.value
+  repository_id = "upstream-functions"
+  description   = "The functions' images, as Cloud Build makes them."
+  format        = "DOCKER"
+  labels        = local.labels
 
   cleanup_policies {
     id     = "keep-recent"

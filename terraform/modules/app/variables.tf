@@ -155,16 +155,6 @@ variable "edge_requests_per_min" {
   default     = 600
 }
 
-variable "monthly_budget_usd" {
-  type = number
-}
-
-variable "billing_account" {
-  description = "Null: no budget alert (whoever applies may not see the billing account)."
-  type        = string
-  default     = null
-}
-
 ##### Secrets: containers with key, rotation notices and grants. Values are added with `gcloud secrets versions add`.
 
 variable "connection_secrets" {
@@ -204,11 +194,6 @@ variable "single_practice" {
   description = "The id of the one customer whose log-ins are called `<payer>-portal-credentials`; empty with several customers."
   type        = string
   default     = ""
-}
-
-variable "secret_rotation_starts_at" {
-  description = "The first rotation notice (RFC 3339, in the future when first applied); every 90 days from then on."
-  type        = string
 }
 
 ##### Outside services

@@ -12,9 +12,10 @@ resource "google_cloudfunctions2_function" "this" {
   labels   = var.labels
 
   build_config {
-    runtime         = "python312"
-    entry_point     = var.name
-    service_account = var.build_service_account
+    runtime           = "python312"
+    entry_point       = var.name
+    service_account   = var.build_service_account
+    docker_repository = var.docker_repository
 
     source {
       storage_source {

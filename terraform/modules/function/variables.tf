@@ -21,6 +21,11 @@ variable "build_service_account" {
   type        = string
 }
 
+variable "docker_repository" {
+  description = "Full name of the repository, of the same region, that the build pushes to."
+  type        = string
+}
+
 variable "source_bucket" {
   type = string
 }

@@ -3,14 +3,25 @@
 mock_provider "google" {}
 
 variables {
-  project_id                = "upstream-test"
-  project_number            = "123456789012"
-  release                   = "0000000"
-  source_archive            = "source.zip"
-  secret_rotation_starts_at = "2030-01-01T00:00:00Z"
-  notification_channels     = { on-call = "on-call@example.org" }
-  runbook_url               = "https://example.org/docs/runbook.md"
-  monthly_budget_usd        = 1000
+  project_id            = "upstream-test"
+  project_number        = "123456789012"
+  region                = "us-central1"
+  standby_region        = "us-east4"
+  serving_region        = null
+  domain                = "api.upstream.app"
+  lock_retention        = false
+  release               = "0000000"
+  source_archive        = "source.zip"
+  notification_channels = { on-call = "on-call@example.org" }
+  paging_channels       = []
+  operators             = []
+  github_repository     = null
+  smtp                  = null
+  sentry                = false
+  connection_secrets    = []
+  channel_secrets       = []
+  portal_credentials    = []
+  runbook_url           = "https://example.org/docs/runbook.md"
 }
 
 run "payers_get_the_name_they_were_promised" {

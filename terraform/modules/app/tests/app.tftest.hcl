@@ -3,24 +3,22 @@
 mock_provider "google" {}
 
 variables {
-  environment               = "prod"
-  project_id                = "upstream-test"
-  project_number            = "123456789012"
-  region                    = "us-central1"
-  standby_region            = "us-east4"
-  firestore_location        = "nam5"
-  evidence_location         = "US"
-  domain                    = "api.example.org"
-  release                   = "0000000"
-  source_archive            = "source.zip"
-  topics                    = jsondecode(file("../../../schemas/topics.json"))
-  schedules                 = jsondecode(file("../../../schemas/schedules.json"))
-  metrics                   = jsondecode(file("../../../schemas/metrics.json"))
-  canary                    = jsondecode(file("../../../schemas/canary.json"))
-  secret_rotation_starts_at = "2030-01-01T00:00:00Z"
-  notification_channels     = { on-call = "on-call@example.org" }
-  runbook_url               = "https://example.org/docs/runbook.md"
-  monthly_budget_usd        = 1000
+  environment           = "prod"
+  project_id            = "upstream-test"
+  project_number        = "123456789012"
+  region                = "us-central1"
+  standby_region        = "us-east4"
+  firestore_location    = "nam5"
+  evidence_location     = "US"
+  domain                = "api.example.org"
+  release               = "0000000"
+  source_archive        = "source.zip"
+  topics                = jsondecode(file("../../../schemas/topics.json"))
+  schedules             = jsondecode(file("../../../schemas/schedules.json"))
+  metrics               = jsondecode(file("../../../schemas/metrics.json"))
+  canary                = jsondecode(file("../../../schemas/canary.json"))
+  notification_channels = { on-call = "on-call@example.org" }
+  runbook_url           = "https://example.org/docs/runbook.md"
   database = {
     tier                = "db-custom-2-8192"
     highly_available    = true
@@ -118,4 +116,19 @@ run "a_secret_with_a_name_that_nobody_may_read_is_refused" {
   }
 
   expect_failures = [var.portal_credentials]
+}
+
+run "a_deployment_shifts_traffic_wherever_deliveries_arrive" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for group in google_compute_region_network_endpoint_group.receive_webhook : contains(output.placements, "receive-webhook ${group.region}")
+    ])
+    error_message = "Deliveries reach a region whose traffic no deployment shifts or takes back."
+  }
+  assert {
+    condition     = length(output.placements) == 2 * (length(local.functions) + 1)
+    error_message = "A service in one of the regions is left out."
+  }
 }
