@@ -10,6 +10,7 @@
 #   terraform/deploy.sh promote ENV     all of it
 #   terraform/deploy.sh rollback ENV    all of it back to what served before
 #
+#   terraform/deploy.sh adopt ENV       after a recovery: Terraform takes `database_instance` for the one that it made
 #   terraform/deploy.sh setting ENV NAME      what its terraform.tfvars says
 #   terraform/deploy.sh budget ENV BILLING_ACCOUNT USD    a monthly budget, by a person who may see the bills
 #
@@ -17,7 +18,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-command=${1:?install, image, migrate, apply, canary, smoke, promote, rollback, setting or budget}
+command=${1:?install, image, migrate, apply, canary, smoke, promote, rollback, adopt, setting or budget}
 environment=${2:?dev or prod}
 shift 2
 folder=terraform/environments/$environment
@@ -209,6 +210,46 @@ rollback() {
   rm "$kept"
 }
 
+# What stands in the state of the instance before, with the id that it has in the recovered one. Read from what the state was
+# at first: run again after an interruption, it begins anew.
+recovered() {
+  python3 - "$1" "$project" "$2" <<'PYTHON'
+import json, sys
+state, project, instance = sys.argv[1:]
+ids = {
+    "google_sql_database_instance": "projects/{project}/instances/{instance}",
+    "google_sql_database": "projects/{project}/instances/{instance}/databases/{name}",
+    "google_sql_user": "{project}/{instance}/{name}",
+}
+for resource in json.load(open(state))["resources"]:
+    if resource["mode"] != "managed" or resource["type"] not in ids:
+        continue
+    for one in resource["instances"]:
+        index = f"[{json.dumps(one['index_key'])}]" if "index_key" in one else ""
+        address = f"{resource['module']}.{resource['type']}.{resource['name']}{index}"
+        made = ids[resource["type"]].format(project=project, instance=instance, name=one["attributes"]["name"])
+        print(address, "-" if resource["name"] == "standby" else made)
+PYTHON
+}
+
+adopt() {
+  local instance before found address id
+  instance=$(setting database_instance)
+  before=build/before-$environment-$instance.json
+  pack
+  init
+  [ -s "$before" ] || tf state pull >"$before"
+  found=$(recovered "$before" "$instance")
+  while read -r address id <&3; do
+    say "$address"
+    tf state rm "$address" >/dev/null 2>&1 || true
+    # A replica follows the instance before: `apply` makes another. So it does with what the recovered one lacks.
+    if [ "$id" != - ]; then
+      tf import "$address" "$id" >&2 || [[ $address != *instance.this ]] || exit 1
+    fi
+  done 3<<<"$found"
+}
+
 # In a state of its own: deployments have no rights on a billing account.
 budget() {
   local account=${1:?billing account} usd=${2:?dollars} channels
@@ -221,7 +262,7 @@ budget() {
 }
 
 case $command in
-  install | image | migrate | apply | smoke | promote | rollback | setting | budget) "$command" "$@" ;;
+  install | image | migrate | apply | smoke | promote | rollback | adopt | setting | budget) "$command" "$@" ;;
   canary) init && canary "$@" ;;
   *) echo "no command $command" >&2; exit 2 ;;
 esac

@@ -21,7 +21,28 @@ project_id     = "p" # a remark
 region         = "us-central1"
 serving_region = null
 project_number = "1"
+database_instance = "upstream-restored"
 """
+STATE = {
+    "resources": [
+        {"mode": "managed", "type": kind, "name": name, "module": "module.app", "instances": instances}
+        for kind, name, instances in (
+            ("google_sql_database_instance", "this", [{"attributes": {"name": "upstream"}}]),
+            (
+                "google_sql_database_instance",
+                "standby",
+                [{"index_key": 0, "attributes": {"name": "upstream-standby"}}],
+            ),
+            ("google_sql_database", "this", [{"attributes": {"name": "upstream"}}]),
+            (
+                "google_sql_user",
+                "function",
+                [{"index_key": "notify", "attributes": {"name": "notify@p.iam"}}],
+            ),
+            ("google_pubsub_topic", "this", [{"index_key": "x", "attributes": {"name": "x"}}]),
+        )
+    ]
+}
 TERRAFORM = f"""#!{sys.executable} -IS
 import json, pathlib, sys
 folder = pathlib.Path(__file__).parent
@@ -32,6 +53,10 @@ if "output" in sys.argv:
     if not applied.exists():
         sys.exit("Output not found")
     print(json.dumps({{"placements": {PLACEMENTS!r}, "canary_secret": "connection-c"}}))
+elif sys.argv[2:4] == ["state", "pull"]:
+    print((folder / "state.json").read_text())
+elif "import" in sys.argv and "function" in sys.argv[3]:
+    sys.exit("Cannot import non-existent remote object")
 elif "apply" in sys.argv:
     refusal = folder / "refusal"
     if refusal.exists():
@@ -235,6 +260,21 @@ def test_a_release_that_is_tried_again_takes_the_image_that_it_made(deployment: 
     first = deployment.output("image", "dev")
     assert first == "us-central1-docker.pkg.dev/p/upstream/upstream@sha256:d\n"
     assert deployment.output("image", "dev") == first
+
+
+def test_terraform_takes_the_recovered_database_for_the_one_that_it_made(deployment: Deployment) -> None:
+    (deployment.bin / "state.json").write_text(json.dumps(STATE))
+    deployment.run("adopt", "dev")
+    told = [words for words in deployment.told("terraform") if words.startswith(("state rm", "import"))]
+    assert told == [
+        "state rm module.app.google_sql_database_instance.this",
+        "import module.app.google_sql_database_instance.this projects/p/instances/upstream-restored",
+        "state rm module.app.google_sql_database_instance.standby[0]",
+        "state rm module.app.google_sql_database.this",
+        "import module.app.google_sql_database.this projects/p/instances/upstream-restored/databases/upstream",
+        'state rm module.app.google_sql_user.function["notify"]',
+        'import module.app.google_sql_user.function["notify"] p/upstream-restored/notify@p.iam',
+    ]
 
 
 def test_a_setting_is_what_terraform_reads(deployment: Deployment) -> None:

@@ -12,6 +12,11 @@ variable "region" {
   type = string
 }
 
+variable "database_instance" {
+  description = "The record's; another one after a recovery (docs/disaster-recovery.md)."
+  type        = string
+}
+
 variable "release" {
   description = "Commit of this release. terraform/deploy.sh sets it."
   type        = string

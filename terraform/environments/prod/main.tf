@@ -40,6 +40,7 @@ module "app" {
   canary    = jsondecode(file("${local.schemas}/canary.json"))
 
   region             = var.region
+  database_instance  = var.database_instance
   standby_region     = var.standby_region
   serving_region     = var.serving_region
   firestore_location = "nam5"

@@ -4,11 +4,11 @@ locals {
   database_name      = "upstream"
   database_functions = sort([for name, one in local.deployed : name if one.pool > 0])
 
-  primary_instance = "${var.project_id}:${var.region}:upstream"
-  database_instances = merge(
-    { (var.region) = local.primary_instance },
-    var.standby_region == null ? {} : { (var.standby_region) = "${var.project_id}:${var.standby_region}:upstream-standby" },
+  instance_names = merge(
+    { (var.region) = var.database_instance },
+    var.standby_region == null ? {} : { (var.standby_region) = "${var.database_instance}-standby" },
   )
+  database_instances = { for region, name in local.instance_names : region => "${var.project_id}:${region}:${name}" }
 
   database_flags = {
     "cloudsql.iam_authentication" = "on"
@@ -35,7 +35,7 @@ locals {
 resource "google_sql_database_instance" "this" {
   project             = var.project_id
   region              = var.region
-  name                = "upstream"
+  name                = var.database_instance
   database_version    = "POSTGRES_15"
   encryption_key_name = google_kms_crypto_key.regional["sql@${var.region}"].id
   deletion_protection = var.database.deletion_protection
@@ -124,7 +124,7 @@ resource "google_sql_database_instance" "standby" {
 
   project              = var.project_id
   region               = var.standby_region
-  name                 = "upstream-standby"
+  name                 = local.instance_names[var.standby_region]
   database_version     = "POSTGRES_15"
   master_instance_name = google_sql_database_instance.this.name
   encryption_key_name  = google_kms_crypto_key.regional["sql@${var.standby_region}"].id

@@ -30,6 +30,11 @@ variable "serving_region" {
   default     = null
 }
 
+variable "database_instance" {
+  description = "Name of the record's instance; another one after a recovery (docs/disaster-recovery.md). The standby's is `<name>-standby`."
+  type        = string
+}
+
 variable "firestore_location" {
   description = "A multi-region outlives a region: ingress needs Firestore."
   type        = string

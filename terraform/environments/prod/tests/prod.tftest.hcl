@@ -6,6 +6,7 @@ variables {
   project_id            = "upstream-test"
   project_number        = "123456789012"
   region                = "us-central1"
+  database_instance     = "upstream"
   standby_region        = "us-east4"
   serving_region        = null
   domain                = "api.upstream.app"

@@ -7,6 +7,7 @@ variables {
   project_id            = "upstream-test"
   project_number        = "123456789012"
   region                = "us-central1"
+  database_instance     = "upstream"
   standby_region        = "us-east4"
   firestore_location    = "nam5"
   evidence_location     = "US"
@@ -90,6 +91,10 @@ run "after_a_failover_everything_points_to_the_standby" {
     error_message = "Migrations and operators still go to the lost database."
   }
   assert {
+    condition     = strcontains(google_monitoring_alert_policy.threshold["database_is_down"].conditions[0].condition_threshold[0].filter, "upstream-test:upstream-standby\"")
+    error_message = "The lost database is watched."
+  }
+  assert {
     condition     = google_cloud_run_v2_service.execute_action["us-east4"].template[0].scaling[0].min_instance_count == 0
     error_message = "The worker is not in the standby region."
   }
@@ -130,5 +135,33 @@ run "a_deployment_shifts_traffic_wherever_deliveries_arrive" {
   assert {
     condition     = length(output.placements) == 2 * (length(local.functions) + 1)
     error_message = "A service in one of the regions is left out."
+  }
+}
+
+run "after_a_recovery_nothing_goes_to_the_instance_before" {
+  command = plan
+
+  variables {
+    database_instance = "upstream-restored"
+  }
+
+  assert {
+    condition     = output.database == "upstream-test:us-central1:upstream-restored"
+    error_message = "Migrations and operators still go to the damaged database."
+  }
+  assert {
+    condition = alltrue([
+      for region, service in google_cloud_run_v2_service.execute_action :
+      contains([for env in service.template[0].containers[0].env : env.value], local.database_instances[region])
+    ])
+    error_message = "The worker still goes to the damaged database."
+  }
+  assert {
+    condition     = google_sql_database_instance.this.name == "upstream-restored" && google_sql_database_instance.standby[0].name == "upstream-restored-standby"
+    error_message = "Terraform would keep the damaged instance, or its replica."
+  }
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.threshold["database_is_down"].conditions[0].condition_threshold[0].filter, "upstream-test:upstream-restored\"")
+    error_message = "The damaged instance is watched."
   }
 }
