@@ -1,16 +1,20 @@
 """`upstream connections`: who may send, for which customer, signed how."""
 
 import re
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
+from uuid import UUID, uuid4
 
 import typer
 
+from cli.cloud_secrets import make
 from cli.options import DEFAULT_HOME, AsJson, Home
-from cli.output import console, show_json, show_table
+from cli.output import Failure, console, show_json, show_table
 
 if TYPE_CHECKING:
+    from cli.workspace import Workspace
     from shared.ports.connections import Connection
 
 app = typer.Typer(help="Who may send, for which customer, signed how.", no_args_is_help=True)
@@ -24,6 +28,14 @@ class SchemeName(StrEnum):
 
     STANDARD = "standard-webhooks"
     HEX = "hmac-sha256-hex"
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """A connection's new secret, or the commands that make one."""
+
+    secret: str = ""
+    commands: Sequence[str] = ()
 
 
 def _provider(name: str) -> str:
@@ -42,18 +54,23 @@ def add(
     format_: Annotated[str, typer.Option("--format", help="How bodies are read.")] = "auto",
     rate: Annotated[int, typer.Option(min=1, help="Requests a minute.")] = 100,
     burst: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 100,
+    identity: Annotated[
+        UUID | None, typer.Option("--id", help="Its id, if its secret was named before; a new one otherwise.")
+    ] = None,
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Let a payer, clearinghouse or EHR send for a customer. Prints its secret, this once."""
-    from uuid import uuid4
+    """Let a payer, clearinghouse or EHR send for a customer.
 
+    Prints its secret, this once; on Google Cloud the commands that make one.
+    """
     from cli.workspace import opened
     from shared.ports.connections import Connection
 
-    connection_id = uuid4()
-    secret = new_secret()
+    connection_id = identity or uuid4()
     with opened(home, create=True) as workspace:
+        if identity and workspace.app.registry.get(identity):
+            raise Failure(f"there is a connection {identity} already")
         connection = Connection(
             id=connection_id,
             customer_id=workspace.desk.ensure_customer(customer, new_id=uuid4()).id,
@@ -64,9 +81,9 @@ def add(
             rate_per_min=rate,
             burst=burst,
         )
-        workspace.secrets.add_version(connection.secret_name, secret)
+        renewed = renew(connection, workspace)
         workspace.app.registry.put(connection)
-    _show_secret(connection, secret, as_json=as_json)
+    _show(connection, renewed, as_json=as_json)
 
 
 @app.command("list")
@@ -94,14 +111,16 @@ def list_(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
 
 @app.command()
 def rotate(identity: Identity, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
-    """Make a new secret and print it, this once. The old one stays good until the next rotation."""
+    """Make a new secret and print it, this once; on Google Cloud the commands that make one.
+
+    The old one stays good until the next rotation; on Google Cloud until its version is disabled.
+    """
     from cli.workspace import opened
 
-    secret = new_secret()
     with opened(home) as workspace:
         connection = workspace.connection(identity)
-        workspace.secrets.add_version(connection.secret_name, secret)
-    _show_secret(connection, secret, as_json=as_json)
+        renewed = renew(connection, workspace)
+    _show(connection, renewed, as_json=as_json)
 
 
 @app.command()
@@ -124,6 +143,15 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+def renew(connection: "Connection", workspace: "Workspace") -> Renewed:
+    """Give a connection a new secret, or say what to type for one where secrets are people's."""
+    if not workspace.writes_secrets:
+        return Renewed(commands=make(connection.secret_name, project_id=workspace.settings.project_id))
+    secret = new_secret()
+    workspace.secrets.add_version(connection.secret_name, secret)
+    return Renewed(secret=secret)
+
+
 def _set_enabled(identity: str, home: Home, *, enabled: bool, as_json: bool) -> None:
     from cli.workspace import opened
 
@@ -136,16 +164,28 @@ def _set_enabled(identity: str, home: Home, *, enabled: bool, as_json: bool) -> 
         console().print(f"{connection.id} is {'enabled' if enabled else 'disabled'}")
 
 
-def _show_secret(connection: "Connection", secret: str, *, as_json: bool) -> None:
+def _show(connection: "Connection", renewed: Renewed, *, as_json: bool) -> None:
     if as_json:
-        show_json({**_described(connection), "secret": secret})
+        told = {"secret": renewed.secret} if renewed.secret else {"commands": renewed.commands}
+        show_json({**_described(connection), **told})
         return
     out = console()
     out.print(f"connection  {connection.id}")
     out.print(f"POST to     {path_of(connection)}")
     out.print(f"signed by   {connection.scheme}")
-    out.print(f"secret      {secret}")
-    out.print("Keep the secret now: it is not shown again. A running pipeline takes it within ten seconds.")
+    if renewed.secret:
+        out.print(f"secret      {renewed.secret}")
+        out.print(
+            "Keep the secret now: it is not shown again. A running pipeline takes it within ten seconds."
+        )
+        return
+    out.print(
+        "Nothing is taken until its secret has a value. Unless it is there: "
+        f'"{connection.secret_name}" into connection_secrets of terraform.tfvars, and deploy. '
+        "Then, where only you look on, and $secret is for its sender:"
+    )
+    for command in renewed.commands:
+        out.print(f"  {command}")
 
 
 def path_of(connection: "Connection") -> str:

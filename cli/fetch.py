@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli.cloud_secrets import enter
 from cli.options import DEFAULT_HOME, AsJson, Home
 from cli.output import Failure, show_json, show_table
 
@@ -65,7 +66,11 @@ def connect(
         ),
     ],
     token: Annotated[
-        bool, typer.Option("--token", help="Read the token or key for it from standard input, and store it.")
+        bool,
+        typer.Option(
+            "--token",
+            help="Read the token or key for it from standard input, and store it; on Google Cloud print how.",
+        ),
     ] = False,
     home: Home = DEFAULT_HOME,
 ) -> None:
@@ -82,10 +87,16 @@ def connect(
             except PermanentError as exc:
                 raise Failure(exc.detail) from exc
         name = f"fetch-{connection.id}"
-        if token:
+        if token and workspace.writes_secrets:
             workspace.secrets.add_version(name, sys.stdin.readline().strip())
         workspace.app.registry.put(replace(connection, fetch_url=url, fetch_secret_name=name if url else ""))
-    typer.echo(f"{connection.id}: {url or 'nothing is fetched'}")
+        typer.echo(f"{connection.id}: {url or 'nothing is fetched'}")
+        if token and not workspace.writes_secrets:
+            typer.echo(
+                f'Its token: unless it is there, "{name}" into fetch_secrets of terraform.tfvars, and deploy. Then:'
+            )
+            for command in enter(name, project_id=workspace.settings.project_id):
+                typer.echo(f"  {command}")
 
 
 @app.command()

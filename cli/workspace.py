@@ -108,12 +108,15 @@ class Workspace:
         return PostgresRunHistory(self.engine)
 
     @cached_property
+    def writes_secrets(self) -> bool:
+        """Whether commands write secrets. On Google Cloud people do: see `cli/cloud_secrets.py`."""
+        return self.settings.runtime != "gcp"
+
+    @cached_property
     def secrets(self) -> "SecretWriter":
-        """Where secrets are written."""
+        """Where secrets are written, if `writes_secrets`."""
         from shared.adapters.embedded.secrets import FileSecretStore
 
-        if self.settings.runtime == "gcp":
-            raise Failure("secrets are written by Terraform and gcloud here, not by this command")
         return FileSecretStore(self.settings.home / "secrets")
 
     def customer(self, name: str) -> "Customer":

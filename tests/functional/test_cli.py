@@ -16,7 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.app import app
-from cli.workspace import Running, announce, find_running, withdraw
+from cli.connections import renew
+from cli.workspace import Running, announce, find_running, opened, withdraw
 from shared.runtime.settings import to_environment
 from shared.runtime.signatures import sign
 
@@ -145,6 +146,27 @@ def test_a_secret_is_shown_once_and_kept_for_its_owner_only(upstream: Upstream) 
     assert added["secret"] not in upstream.run("connections", "list")
     file = upstream.home / "secrets" / added["secret_name"]
     assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_connection_may_have_the_id_that_its_secret_was_named_after(upstream: Upstream) -> None:
+    identity = str(uuid4())
+    added = upstream.add(name(), "--id", identity)
+    assert (added["id"], added["secret_name"]) == (identity, f"connection-{identity}")
+    upstream.run(
+        *("connections", "add", "--customer", name(), "--provider", "acme", "--id", identity), code=1
+    )
+
+
+def test_where_secrets_are_peoples_a_connection_is_stored_and_they_are_told_what_to_type(
+    upstream: Upstream,
+) -> None:
+    added = upstream.add(name())
+    with opened(upstream.home) as workspace:
+        vars(workspace)["writes_secrets"] = False  # as on Google Cloud
+        renewed = renew(workspace.connection(added["id"]), workspace)
+    assert renewed.secret == ""
+    assert f"versions add {added['secret_name']} " in renewed.commands[-1]
+    assert upstream.json("send", ADVICE, "--connection", added["id"])[0]["status"] == 202
 
 
 def test_a_disabled_connection_is_listed_so_and_can_be_enabled_again(upstream: Upstream) -> None:

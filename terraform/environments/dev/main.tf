@@ -64,6 +64,7 @@ module "app" {
   }
 
   connection_secrets = var.connection_secrets
+  fetch_secrets      = var.fetch_secrets
   channel_secrets    = var.channel_secrets
   portal_credentials = var.portal_credentials
   single_practice    = var.single_practice

@@ -31,6 +31,10 @@ variable "connection_secrets" {
   type = set(string)
 }
 
+variable "fetch_secrets" {
+  type = set(string)
+}
+
 variable "channel_secrets" {
   type = set(string)
 }

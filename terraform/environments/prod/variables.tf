@@ -50,6 +50,10 @@ variable "connection_secrets" {
   type = set(string)
 }
 
+variable "fetch_secrets" {
+  type = set(string)
+}
+
 variable "channel_secrets" {
   type = set(string)
 }

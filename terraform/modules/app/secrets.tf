@@ -9,7 +9,7 @@ locals {
     ["smtp-password", local.canary_secret],
     var.sentry ? ["sentry-dsn"] : [],
   ))
-  rotated_secrets = setunion(local.service_secrets, var.connection_secrets, var.channel_secrets, var.portal_credentials)
+  rotated_secrets = setunion(local.service_secrets, var.connection_secrets, var.fetch_secrets, var.channel_secrets, var.portal_credentials)
 }
 
 resource "google_secret_manager_secret" "this" {

@@ -173,6 +173,17 @@ variable "connection_secrets" {
   }
 }
 
+variable "fetch_secrets" {
+  description = "Tokens for what senders only name: `fetch-<connection id>`."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for name in var.fetch_secrets : startswith(name, "fetch-")])
+    error_message = "What senders name is fetched with secrets named fetch-… only."
+  }
+}
+
 variable "channel_secrets" {
   description = "Secrets of customers' notification channels: `hook-<name>`."
   type        = set(string)

@@ -20,6 +20,7 @@ variables {
   smtp                  = null
   sentry                = false
   connection_secrets    = []
+  fetch_secrets         = []
   channel_secrets       = []
   portal_credentials    = []
   runbook_url           = "https://example.org/docs/runbook.md"
