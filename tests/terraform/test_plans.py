@@ -290,6 +290,29 @@ def test_what_was_asked_to_be_watched_is_watched(prod: "Plan") -> None:
         assert declared.get("cloud_metric", metric) in dashboard.values["dashboard_json"], metric
 
 
+def test_a_job_that_never_ran_is_told_of(prod: "Plan") -> None:
+    """A threshold on a series that does not exist never fires: the query has a value for every window."""
+    queries = {}
+    for alert in prod.of("google_monitoring_alert_policy"):
+        (condition,) = alert.values["conditions"][:1]
+        for promql in condition["condition_prometheus_query_language"]:
+            (name,) = re.findall(r'job="(\w+)"', promql["query"])
+            queries[name] = promql
+    assert queries.keys() == SCHEDULES["schedules"].keys()
+    for name, schedule in SCHEDULES["schedules"].items():
+        window_s = schedule["every_s"] + schedule["finishes_within_s"]
+        assert window_s <= 25 * 3600, "Monitoring looks back no further"
+        assert f"[{window_s}s]" in queries[name]["query"]
+        assert queries[name]["query"].endswith("or vector(0)) < 0.5")
+        assert queries[name]["disable_metric_validation"] is True
+
+
+def test_what_nobody_pulls_is_no_backlog(prod: "Plan") -> None:
+    (alert,) = [a for a in prod.of("google_monitoring_alert_policy") if '"backlog_is_old"' in a.address]
+    (threshold,) = alert.values["conditions"][0]["condition_threshold"]
+    assert 'subscription_id!="secret-rotations"' in threshold["filter"]
+
+
 def test_the_cost_estimate_is_of_what_is_deployed(prod: "Plan") -> None:
     primary = next(i for i in prod.of("google_sql_database_instance") if i.values["region"] == "us-central1")
     (settings,) = primary.values["settings"]
