@@ -71,7 +71,7 @@ def show(
             tell(
                 "letters, reports and traces are patient data: keep them off tickets, chats and shared disks"
             )
-            save_evidence(visits, workspace.app.evidence, save)
+            save_evidence(visits, workspace.evidence, save)
 
 
 @app.command()

@@ -28,6 +28,7 @@ from cli import (
 from cli.cost import cost
 from cli.dead_letter_purge import purge
 from cli.demo.command import demo
+from cli.desk import desk
 from cli.migrate import migrate
 from cli.output import Failure, tell
 from cli.portal_access import breakers, enable
@@ -71,6 +72,11 @@ app.command("trace")(trace.trace)
 app.command("smoke")(smoke)
 app.command("migrate")(migrate)
 app.command("cost")(cost)
+app.command(
+    "desk",
+    hidden=True,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)(desk)
 app.add_typer(actions.app, name="actions")
 app.add_typer(appeals.app, name="appeals")
 app.add_typer(connections.app, name="connections")

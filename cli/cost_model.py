@@ -75,7 +75,7 @@ class Deployment:
     services_vcpu: float = 13.0
     services_gib: float = 9.0
     armor_rules: int = 14
-    alert_conditions: int = 30
+    alert_conditions: int = 31
     keys: int = 5
     secrets_fixed: int = 3
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from shared.ports.archive import EventArchive
     from shared.ports.connections import Connection
+    from shared.ports.evidence import EvidenceStore
     from shared.ports.operators import Customer, OperatorDesk, SecretWriter
     from shared.ports.record import History
     from shared.ports.run_history import RunHistory
@@ -106,6 +107,16 @@ class Workspace:
         from shared.adapters.postgres.jobs.history import PostgresRunHistory
 
         return PostgresRunHistory(self.engine)
+
+    @cached_property
+    def evidence(self) -> "EvidenceStore":
+        """What shows that actions were done: on Google Cloud in a bucket apart from payloads."""
+        if self.settings.runtime != "gcp":
+            return self.app.evidence
+        from shared.adapters.evidence_bucket import BucketEvidenceStore
+
+        project_id = self.settings.project_id
+        return BucketEvidenceStore(f"{project_id}-evidence", project_id=project_id)
 
     @cached_property
     def writes_secrets(self) -> bool:

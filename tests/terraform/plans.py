@@ -12,6 +12,7 @@ NAMED: Final[Mapping[str, tuple[str, str]]] = {
     "google_pubsub_subscription_iam_member": ("subscription", "subscription"),
     "google_secret_manager_secret_iam_member": ("secret", "secret_id"),
     "google_cloud_run_v2_service_iam_member": ("function", "name"),
+    "google_cloud_run_v2_job_iam_member": ("job", "name"),
     "google_artifact_registry_repository_iam_member": ("repository", "repository"),
 }
 PATHS: Final = re.compile(r".*/(serviceAccounts|roles)/")
@@ -51,7 +52,7 @@ class Plan:
     def grants(self) -> set[Grant]:
         """Return every grant, with identities and places under their own short names."""
         return {
-            Grant(_who(resource.values["member"]), _role(resource.values["role"]), _where(resource))
+            Grant(_who(resource), _role(resource.values["role"]), _where(resource))
             for resource in self.resources
             if resource.type.endswith("_iam_member")
         }
@@ -73,14 +74,15 @@ def _walk(module: Mapping[str, Any], unknown: Mapping[str, Mapping[str, Any]]) -
         yield from _walk(child, unknown)
 
 
-def _who(member: str) -> str:
+def _who(resource: Resource) -> str:
+    member: str = resource.values["member"]
     if agent := SERVICE_AGENTS.search(member):
         return f"agent of {agent['name']}"
     if member.startswith("principal://"):
         assert re.search(r"/subject/repo:example/upstream:environment:(dev|prod)$", member), member
         return "repo: protected environment"
     if member.startswith("user:"):
-        return "operators"
+        return "incident leads" if ".incident_lead[" in resource.address else "operators"
     return member.removeprefix("serviceAccount:").split("@")[0]
 
 

@@ -187,6 +187,9 @@ def test_what_holds_patient_data_is_encrypted_with_our_keys(plan: "Plan") -> Non
 
 def test_nothing_in_a_bucket_is_lost_by_overwriting_it(plan: "Plan") -> None:
     for bucket in plan.of("google_storage_bucket"):
+        if bucket.values["name"].endswith("-desk"):  # on its way, and gone after a day
+            assert bucket.values["lifecycle_rule"][0]["condition"][0]["age"] == 1
+            continue
         kept = bool(bucket.values["retention_policy"]), bool(bucket.values["versioning"])
         assert kept == (bucket.values["name"].endswith("-evidence"), not kept[0])
 
@@ -236,6 +239,8 @@ def test_the_code_reads_each_setting_that_it_is_given(plan: "Plan") -> None:
     }
     for service in plan.of("google_cloud_run_v2_service"):
         given |= {e["name"] for e in service.values["template"][0]["containers"][0]["env"]}
+    for job in plan.of("google_cloud_run_v2_job"):
+        given |= {e["name"] for e in job.values["template"][0]["template"][0]["containers"][0]["env"]}
     ours = {name for name in given if name.startswith("UPSTREAM_")}
     assert len(ours) > 8
     assert ours | {"SENTRY_DSN"} <= read

@@ -74,6 +74,7 @@ module "app" {
   sentry                = var.sentry
   paging_channels       = var.paging_channels
   operators             = var.operators
+  incident_leads        = var.incident_leads
   notification_channels = var.notification_channels
   runbook_url           = var.runbook_url
   github_repository     = var.github_repository

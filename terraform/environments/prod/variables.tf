@@ -82,6 +82,10 @@ variable "operators" {
   type = set(string)
 }
 
+variable "incident_leads" {
+  type = set(string)
+}
+
 variable "notification_channels" {
   type = map(string)
 }

@@ -139,7 +139,7 @@ resource "google_cloud_run_v2_job" "migrate" {
               local.database_settings[name].UPSTREAM_DATABASE_USER,
             ]
           ]),
-          flatten([for email in var.operators : ["--operator-login", email]]),
+          flatten([for login in concat([local.operator_login], sort(var.operators)) : ["--operator-login", login]]),
           ["--smoke-login", local.canary_login],
         )
 
@@ -170,6 +170,7 @@ resource "google_cloud_run_v2_job" "migrate" {
   depends_on = [
     google_sql_database.this,
     google_sql_user.canary,
+    google_sql_user.desk,
     google_sql_user.function,
     google_sql_user.migrator,
     google_sql_user.operator,

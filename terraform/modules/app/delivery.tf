@@ -119,3 +119,14 @@ resource "google_service_account_iam_member" "deployer_acts_as" {
 
   depends_on = [google_service_account.this]
 }
+
+# In an incident, people do what deployments may: by acting as the deployer, which the audit log and an alert tell of.
+resource "google_service_account_iam_member" "incident_lead" {
+  for_each = local.delivery == 0 ? [] : var.incident_leads
+
+  service_account_id = "projects/${var.project_id}/serviceAccounts/${local.emails["deployer"]}"
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = "user:${each.value}"
+
+  depends_on = [google_service_account.this]
+}

@@ -65,7 +65,7 @@ locals {
     { for name in keys(local.deployed) : "function:${name}" => replace(name, "_", "-") },
     { for name in keys(local.subscription_of) : "push:${name}" => trimsuffix(substr("push-${replace(name, "_", "-")}", 0, 30), "-") },
     { for name in local.scheduled : "schedule:${name}" => trimsuffix(substr("cron-${replace(name, "_", "-")}", 0, 30), "-") },
-    { migrator = "migrator", builder = "function-builder", canary = "canary" },
+    { migrator = "migrator", builder = "function-builder", canary = "canary", operator = "operator" },
     var.github_repository == null ? {} : { deployer = "deployer" },
   )
   emails = { for key, id in local.account_ids : key => "${id}@${var.project_id}.iam.gserviceaccount.com" }
@@ -112,6 +112,10 @@ locals {
       "migrator:cloudsql.instanceUser" = { who = "migrator", role = "roles/cloudsql.instanceUser" }
       "canary:cloudsql.client"         = { who = "canary", role = "roles/cloudsql.client" }
       "canary:cloudsql.instanceUser"   = { who = "canary", role = "roles/cloudsql.instanceUser" }
+      "operator:cloudsql.client"       = { who = "operator", role = "roles/cloudsql.client" }
+      "operator:cloudsql.instanceUser" = { who = "operator", role = "roles/cloudsql.instanceUser" }
+      "operator:datastore.user"        = { who = "operator", role = "roles/datastore.user" }
+      "operator:jobs"                  = { who = "operator", role = "projects/${var.project_id}/roles/upstreamJobOperator" }
       "builder:logging.logWriter"      = { who = "builder", role = "roles/logging.logWriter" }
     },
   )
@@ -249,7 +253,7 @@ resource "google_project_iam_member" "project" {
   role    = each.value.role
   member  = "serviceAccount:${local.emails[each.value.who]}"
 
-  depends_on = [google_service_account.this]
+  depends_on = [google_service_account.this, google_project_iam_custom_role.job_operator]
 }
 
 ##### Building
@@ -305,15 +309,35 @@ resource "google_project_iam_custom_role" "job_operator" {
   ]
 }
 
+# New values of secrets, and which are good. Reads none.
+resource "google_project_iam_custom_role" "secret_operator" {
+  project     = var.project_id
+  role_id     = "upstreamSecretOperator"
+  title       = "Upstream: rotates secrets"
+  description = "Adds, disables and enables versions of secrets; reads none of them."
+  permissions = [
+    "secretmanager.versions.add",
+    "secretmanager.versions.disable",
+    "secretmanager.versions.enable",
+    "secretmanager.versions.get",
+    "secretmanager.versions.list",
+  ]
+}
+
+# What the runbook looks at, and SQL in Cloud SQL Studio, as themselves. What is done to the record goes through the job.
 resource "google_project_iam_member" "operator" {
   for_each = merge([for email in var.operators : {
     for role in [
-      "roles/cloudsql.client",
       "roles/cloudsql.instanceUser",
+      "roles/cloudsql.studioUser",
+      "roles/cloudsql.viewer",
       "roles/datastore.user",
       "roles/logging.viewer",
       "roles/monitoring.viewer",
+      "roles/pubsub.viewer",
+      "roles/run.viewer",
       "projects/${var.project_id}/roles/upstreamJobOperator",
+      "projects/${var.project_id}/roles/upstreamSecretOperator",
     ] : "${email}:${role}" => { email = email, role = role }
   }]...)
 
@@ -321,36 +345,43 @@ resource "google_project_iam_member" "operator" {
   role    = each.value.role
   member  = "user:${each.value.email}"
 
-  depends_on = [google_project_iam_custom_role.job_operator]
+  depends_on = [google_project_iam_custom_role.job_operator, google_project_iam_custom_role.secret_operator]
 }
 
-# A purge removes a customer's payloads, unread. Evidence has a retention that lets nobody delete.
-resource "google_project_iam_custom_role" "payload_purger" {
+resource "google_project_iam_custom_role" "job_runner" {
   project     = var.project_id
-  role_id     = "upstreamPayloadPurger"
-  title       = "Upstream: removes payloads"
-  description = "Lists and deletes what payers sent; reads none of it."
-  permissions = ["storage.objects.delete", "storage.objects.list"]
+  role_id     = "upstreamJobRunner"
+  title       = "Upstream: runs a job with words of its own"
+  description = "What terraform/upstream.sh does."
+  permissions = ["run.jobs.get", "run.jobs.run", "run.jobs.runWithOverrides"]
+}
+
+resource "google_cloud_run_v2_job_iam_member" "operator" {
+  for_each = var.operators
+
+  project  = var.project_id
+  location = google_cloud_run_v2_job.operate.location
+  name     = google_cloud_run_v2_job.operate.name
+  role     = "projects/${var.project_id}/roles/upstreamJobRunner"
+  member   = "user:${each.value}"
+
+  depends_on = [google_project_iam_custom_role.job_runner]
 }
 
 resource "google_storage_bucket_iam_member" "operator" {
   for_each = var.operators
 
-  bucket = google_storage_bucket.payloads.name
-  role   = "projects/${var.project_id}/roles/upstreamPayloadPurger"
+  bucket = google_storage_bucket.desk.name
+  role   = "roles/storage.objectUser"
   member = "user:${each.value}"
-
-  depends_on = [google_project_iam_custom_role.payload_purger]
 }
 
-# A replay publishes to the topic that the letter came from.
-resource "google_pubsub_topic_iam_member" "operator" {
-  for_each = merge([for email in var.operators : {
-    for topic in keys(var.topics.topics) : "${email}:${topic}" => { email = email, topic = topic }
-  }]...)
+# Which secret is due (runbook, 15).
+resource "google_pubsub_subscription_iam_member" "operator" {
+  for_each = var.operators
 
-  project = var.project_id
-  topic   = google_pubsub_topic.this[each.value.topic].name
-  role    = "roles/pubsub.publisher"
-  member  = "user:${each.value.email}"
+  project      = var.project_id
+  subscription = google_pubsub_subscription.secret_rotations.name
+  role         = "roles/pubsub.subscriber"
+  member       = "user:${each.value}"
 }

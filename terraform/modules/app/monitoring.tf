@@ -367,6 +367,49 @@ resource "google_monitoring_alert_policy" "uptime" {
   depends_on = [google_monitoring_uptime_check_config.ingress]
 }
 
+# Nobody should, but in an incident (docs/runbook.md).
+resource "google_monitoring_alert_policy" "acts_as_deployer" {
+  count = local.delivery == 1 && length(var.incident_leads) > 0 ? 1 : 0
+
+  project               = var.project_id
+  display_name          = "Somebody acts as the deployer"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = local.channels
+  user_labels           = local.labels
+
+  documentation {
+    mime_type = "text/markdown"
+    content   = "Somebody acts as the deployer. What to do: ${var.runbook_url}#19-somebody-acts-as-the-deployer"
+    links {
+      display_name = "Runbook"
+      url          = "${var.runbook_url}#19-somebody-acts-as-the-deployer"
+    }
+  }
+
+  conditions {
+    display_name = "a token of the deployer, for a person"
+
+    condition_matched_log {
+      filter = join(" AND ", [
+        "protoPayload.serviceName=\"iamcredentials.googleapis.com\"",
+        "resource.labels.email_id=\"${local.emails["deployer"]}\"",
+        "protoPayload.authenticationInfo.principalEmail=(${join(" OR ", [for email in sort(var.incident_leads) : "\"${email}\""])})",
+      ])
+    }
+  }
+
+  alert_strategy {
+    auto_close = "86400s"
+
+    notification_rate_limit {
+      period = "3600s"
+    }
+  }
+
+  depends_on = [google_project_iam_audit_config.data]
+}
+
 ##### Objectives
 
 resource "google_monitoring_custom_service" "ingress" {

@@ -232,6 +232,12 @@ variable "operators" {
   default     = []
 }
 
+variable "incident_leads" {
+  description = "Those of them who may act as the deployer in an incident (docs/runbook.md). Nobody has its rights otherwise; it takes github_repository."
+  type        = set(string)
+  default     = []
+}
+
 variable "notification_channels" {
   description = "Where alerts go: e-mail addresses, by a name."
   type        = map(string)

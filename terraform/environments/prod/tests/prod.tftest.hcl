@@ -15,6 +15,7 @@ variables {
   source_archive        = "source.zip"
   notification_channels = { on-call = "on-call@example.org" }
   paging_channels       = []
+  incident_leads        = []
   operators             = []
   github_repository     = null
   smtp                  = null
