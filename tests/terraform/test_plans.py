@@ -165,7 +165,8 @@ def test_production_takes_deliveries_through_its_load_balancer_only(prod: "Plan"
     bounds = [
         rule for rule in policy.values["rule"] if rule["action"] == "throttle" and rule["priority"] == 4000
     ]
-    assert bounds[0]["rate_limit_options"][0]["enforce_on_key"] == "HTTP_PATH"
+    assert bounds[0]["rate_limit_options"][0]["enforce_on_key"] == "IP", "paths can be made up"
+    assert bounds[0]["match"][0]["config"][0]["src_ip_ranges"] == ["*"]
     watched = [rule for rule in policy.values["rule"] if "v33-stable" in (rule["description"] or "")]
     assert len(watched) > 5
     assert all(rule["preview"] for rule in watched)

@@ -211,11 +211,12 @@ resource "google_compute_security_policy" "edge" {
     }
   }
 
-  # The path ends in the connection's id, so this is the connection's bound over all instances and regions.
+  # By address, not by path: whoever makes paths up would have the bound of each, and whoever knows a payer's path would use up
+  # the payer's. One of the two, since the first rule that matches decides. A connection's own rate is each instance's.
   rule {
     priority    = 4000
     action      = "throttle"
-    description = "The upper bound of one connection."
+    description = "The upper bound of one address."
     match {
       versioned_expr = "SRC_IPS_V1"
       config {
@@ -225,7 +226,7 @@ resource "google_compute_security_policy" "edge" {
     rate_limit_options {
       conform_action = "allow"
       exceed_action  = "deny(429)"
-      enforce_on_key = "HTTP_PATH"
+      enforce_on_key = "IP"
       rate_limit_threshold {
         count        = var.edge_requests_per_min
         interval_sec = 60

@@ -155,9 +155,9 @@ variable "max_instances" {
 }
 
 variable "edge_requests_per_min" {
-  description = "Upper bound for one connection over all instances; each instance holds the connection's own rate."
+  description = "Upper bound for one address, which a clearinghouse sends from for many connections; each instance holds the connection's own rate."
   type        = number
-  default     = 600
+  default     = 3000
 }
 
 ##### Secrets: containers with key, rotation notices and grants. Values are added with `gcloud secrets versions add`.
