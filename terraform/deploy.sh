@@ -10,6 +10,7 @@
 #   terraform/deploy.sh promote ENV     all of it
 #   terraform/deploy.sh rollback ENV    all of it back to what served before
 #
+#   terraform/deploy.sh failover ENV    push to and run jobs in `region`, with nothing asked of the other one
 #   terraform/deploy.sh adopt ENV       after a recovery: Terraform takes `database_instance` for the one that it made
 #   terraform/deploy.sh setting ENV NAME      what its terraform.tfvars says
 #   terraform/deploy.sh budget ENV BILLING_ACCOUNT USD    a monthly budget, by a person who may see the bills
@@ -18,7 +19,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-command=${1:?install, image, migrate, apply, canary, smoke, promote, rollback, adopt, setting or budget}
+command=${1:?install, image, migrate, apply, canary, smoke, promote, rollback, failover, adopt, setting or budget}
 environment=${2:?dev or prod}
 shift 2
 folder=terraform/environments/$environment
@@ -41,9 +42,6 @@ if [ -z "$project" ] || [ -z "$region" ]; then
   echo "project_id or region is not in $folder/terraform.tfvars" >&2
   exit 2
 fi
-# Not read from the state: a first installation has no outputs yet when it migrates.
-serving_region=$(setting serving_region)
-serving_region=${serving_region:-$region}
 
 tf() { terraform -chdir="$folder" "$@"; }
 
@@ -111,7 +109,7 @@ install() {
 image() {
   local name digest
   say "image"
-  name=$region-docker.pkg.dev/$project/upstream/upstream
+  name=us-docker.pkg.dev/$project/upstream/upstream # images_location
   digest=$(gcloud artifacts docker images describe "$name:$release" --project="$project" \
     --format='value(image_summary.digest)' 2>/dev/null) || digest=
   if [ -z "$digest" ]; then
@@ -127,7 +125,7 @@ image() {
 migrate() {
   say "migrations"
   apply -target=module.app.google_cloud_run_v2_job.migrate
-  gcloud run jobs execute migrate --wait --project="$project" --region="$serving_region" >&2
+  gcloud run jobs execute migrate --wait --project="$project" --region="$region" >&2
 }
 
 # Of each service: what serves now. Kept, so that a rollback knows where to.
@@ -185,7 +183,7 @@ smoke() {
   init
   canary_secret
   say "smoke test"
-  gcloud run jobs execute smoke --wait --project="$project" --region="$serving_region" >&2 && return
+  gcloud run jobs execute smoke --wait --project="$project" --region="$region" >&2 && return
   say "it failed; its last words:"
   gcloud logging read 'resource.type="cloud_run_job" AND resource.labels.job_name="smoke"' --project="$project" \
     --freshness=5m --limit=100 --order=asc --format='value(textPayload)' >&2
@@ -208,6 +206,42 @@ rollback() {
     shift_traffic "$service" "$region" "$current=100"
   done <"$kept"
   rm "$kept"
+}
+
+# What makes `region` the one that serves, a move a line, as it was applied when all was well.
+moves() {
+  tf output -json app | python3 -c '
+import json, sys
+regions = json.load(sys.stdin)["regions"]
+here = regions.get(sys.argv[1]) or sys.exit(f"{sys.argv[1]} is none of {sorted(regions)}")
+for name, count in here["warm"].items():
+    print("warm", name, count)
+for name, push in here["pushes"].items():
+    print("push", name, push["endpoint"], push["identity"])
+for name in here["jobs"]:
+    print("job", name)' "$region"
+}
+
+# Without Terraform, which would ask the lost region first. Can be run again.
+failover() {
+  local found what name where identity
+  init
+  found=$(moves)
+  while read -r what name where identity <&3; do
+    say "$what $name"
+    case $what in
+      warm) gcloud run services update "$name" --min="$where" --project="$project" --region="$region" >/dev/null ;;
+      push)
+        gcloud pubsub subscriptions modify-push-config "$name" --project="$project" --push-endpoint="$where" \
+          --push-auth-service-account="$identity" --push-auth-token-audience="$where" \
+          --push-no-wrapper --push-no-wrapper-write-metadata
+        ;;
+      job)
+        [ "$(gcloud scheduler jobs describe "$name" --project="$project" --location="$region" --format='value(state)')" = ENABLED ] ||
+          gcloud scheduler jobs resume "$name" --project="$project" --location="$region" >/dev/null
+        ;;
+    esac
+  done 3<<<"$found"
 }
 
 # What stands in the state of the instance before, with the id that it has in the recovered one. Read from what the state was
@@ -262,7 +296,7 @@ budget() {
 }
 
 case $command in
-  install | image | migrate | apply | smoke | promote | rollback | adopt | setting | budget) "$command" "$@" ;;
+  install | image | migrate | apply | smoke | promote | rollback | failover | adopt | setting | budget) "$command" "$@" ;;
   canary) init && canary "$@" ;;
   *) echo "no command $command" >&2; exit 2 ;;
 esac

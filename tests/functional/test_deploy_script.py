@@ -16,10 +16,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PLACEMENTS = ["apply-rules us-central1", "receive-webhook us-central1", "receive-webhook us-east4"]
+REGIONS = {
+    "us-central1": {
+        "pushes": {"apply-rules": {"endpoint": "https://a.us-central1", "identity": "push-a@p"}},
+        "jobs": ["measure-backlog", "release-actions"],
+        "warm": {"apply-rules": 1},
+    }
+}
 SETTINGS = """\
 project_id     = "p" # a remark
 region         = "us-central1"
-serving_region = null
+standby_region = null
 project_number = "1"
 database_instance = "upstream-restored"
 """
@@ -52,7 +59,7 @@ applied = folder / "applied"
 if "output" in sys.argv:
     if not applied.exists():
         sys.exit("Output not found")
-    print(json.dumps({{"placements": {PLACEMENTS!r}, "canary_secret": "connection-c"}}))
+    print(json.dumps({{"placements": {PLACEMENTS!r}, "regions": {REGIONS!r}, "canary_secret": "connection-c"}}))
 elif sys.argv[2:4] == ["state", "pull"]:
     print((folder / "state.json").read_text())
 elif "import" in sys.argv and "function" in sys.argv[3]:
@@ -76,7 +83,7 @@ if sys.argv[1] == "push":
     assert not image.exists(), "tags cannot be moved"
     image.touch()
 if sys.argv[1] == "inspect":
-    print("us-central1-docker.pkg.dev/p/upstream/upstream@sha256:d")
+    print("us-docker.pkg.dev/p/upstream/upstream@sha256:d")
 """
 GCLOUD = f"""#!{sys.executable} -IS
 import json, pathlib, sys
@@ -88,6 +95,10 @@ if sys.argv[1:5] == ["artifacts", "docker", "images", "describe"]:
     if not (folder / "image").exists():
         sys.exit(1)
     print("sha256:d")
+    sys.exit()
+if sys.argv[1:4] == ["scheduler", "jobs", "describe"]:
+    print("ENABLED" if sys.argv[4] == "release-actions" else "PAUSED")
+if sys.argv[1:4] == ["run", "services", "update"] or sys.argv[1] in ("pubsub", "scheduler"):
     sys.exit()
 if sys.argv[1] in ("services", "storage", "beta", "auth") or sys.argv[1:5] == ["run", "jobs", "execute", "migrate"]:
     sys.exit()
@@ -258,7 +269,7 @@ def test_what_fails_otherwise_is_not_tried_again(deployment: Deployment) -> None
 
 def test_a_release_that_is_tried_again_takes_the_image_that_it_made(deployment: Deployment) -> None:
     first = deployment.output("image", "dev")
-    assert first == "us-central1-docker.pkg.dev/p/upstream/upstream@sha256:d\n"
+    assert first == "us-docker.pkg.dev/p/upstream/upstream@sha256:d\n"
     assert deployment.output("image", "dev") == first
 
 
@@ -277,9 +288,25 @@ def test_terraform_takes_the_recovered_database_for_the_one_that_it_made(deploym
     ]
 
 
+def test_a_failover_moves_what_the_state_names_and_asks_terraform_for_nothing_else(
+    deployment: Deployment,
+) -> None:
+    deployment.run("failover", "dev")
+    assert {words.split()[0] for words in deployment.told("terraform")} == {"init", "output"}
+    assert [words for words in deployment.told("gcloud") if "describe" not in words] == [
+        "run services update apply-rules --min=1 --project=p --region=us-central1",
+        (
+            "pubsub subscriptions modify-push-config apply-rules --project=p --push-endpoint=https://a.us-central1 "
+            "--push-auth-service-account=push-a@p --push-auth-token-audience=https://a.us-central1 "
+            "--push-no-wrapper --push-no-wrapper-write-metadata"
+        ),
+        "scheduler jobs resume measure-backlog --project=p --location=us-central1",
+    ]
+
+
 def test_a_setting_is_what_terraform_reads(deployment: Deployment) -> None:
     assert deployment.output("setting", "dev", "project_id") == "p\n"
-    assert deployment.output("setting", "dev", "serving_region") == ""
+    assert deployment.output("setting", "dev", "standby_region") == ""
 
 
 def test_the_canarys_secret_is_made_once(deployment: Deployment) -> None:

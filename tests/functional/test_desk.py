@@ -49,7 +49,7 @@ elif words[:4] == ["run", "jobs", "execute", "operate"]:
             shutil.copy(path, target)
     sys.exit(serve(["/bin/sh", "-c", '"$@"', "sh", *command], desk=Folder()))
 """
-SETTINGS = 'project_id = "p"\nregion = "us-central1"\nserving_region = "us-east4"\n'
+SETTINGS = 'project_id = "p"\nregion = "us-east4"\n'
 
 
 class Outside:

@@ -121,17 +121,19 @@ def test_jobs_are_fired_as_schemas_declare_by_identities_of_their_own(plan: "Pla
 
 
 def test_a_job_knows_whom_to_expect(plan: "Plan") -> None:
-    """What the scheduler's token will say, and what the function asks it to say."""
+    """What the scheduler's token will say, and what the function of its region asks it to say."""
     functions = {
-        f.values["name"]: f.values["service_config"][0]["environment_variables"]
+        (f.values["location"], f.values["name"]): f.values["service_config"][0]["environment_variables"]
         for f in plan.of("google_cloudfunctions2_function")
     }
     for job in plan.of("google_cloud_scheduler_job"):
         (target,) = job.values["http_target"]
         (token,) = target["oidc_token"]
-        environment = functions[job.values["name"]]
+        environment = functions[job.values["region"], job.values["name"]]
         assert environment["UPSTREAM_SCHEDULER_EMAIL"] == token["service_account_email"]
         assert environment["UPSTREAM_SCHEDULER_AUDIENCE"] == token["audience"] == target["uri"]
+        assert f".{job.values['region']}.run.app" in target["uri"]
+        assert job.values["paused"] == (job.values["region"] != "us-central1")
 
 
 def test_what_is_deployed_is_what_main_exports(plan: "Plan") -> None:

@@ -42,6 +42,7 @@ module "app" {
   # Scales to zero, one zone, one region, no load balancer: for trying things out.
   region             = var.region
   database_instance  = var.database_instance
+  images_location    = "us"
   firestore_location = var.region
   evidence_location  = upper(var.region)
 

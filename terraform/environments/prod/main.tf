@@ -42,7 +42,7 @@ module "app" {
   region             = var.region
   database_instance  = var.database_instance
   standby_region     = var.standby_region
-  serving_region     = var.serving_region
+  images_location    = "us"
   firestore_location = "nam5"
   evidence_location  = "US"
   domain             = var.domain

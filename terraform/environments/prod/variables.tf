@@ -9,7 +9,8 @@ variable "project_number" {
 }
 
 variable "region" {
-  type = string
+  description = "Serves. After a fail-over the two regions change places (docs/disaster-recovery.md)."
+  type        = string
 }
 
 variable "database_instance" {
@@ -33,11 +34,6 @@ variable "domain" {
 
 variable "standby_region" {
   description = "Null: no replica, no second set of functions, and a region's loss is a restore from backup."
-  type        = string
-}
-
-variable "serving_region" {
-  description = "Set to the standby region to fail over, after the replica was promoted (docs/disaster-recovery.md)."
   type        = string
 }
 

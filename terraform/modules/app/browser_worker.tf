@@ -1,7 +1,7 @@
 # execute_action: the functions runtime has no browser, so this one is a container from the Dockerfile.
 
 locals {
-  image = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.images.repository_id}/upstream:${var.release}"
+  image = "${var.images_location}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.images.repository_id}/upstream:${var.release}"
 }
 
 resource "google_cloud_run_v2_service" "execute_action" {
@@ -23,7 +23,7 @@ resource "google_cloud_run_v2_service" "execute_action" {
     execution_environment = "EXECUTION_ENVIRONMENT_GEN2"
 
     scaling {
-      min_instance_count = each.value == local.serving_region ? local.min_instances["execute_action"] : 0
+      min_instance_count = each.value == var.region ? local.min_instances["execute_action"] : 0
       max_instance_count = local.max_instances["execute_action"]
     }
 
@@ -114,8 +114,10 @@ resource "google_cloud_run_v2_service_iam_member" "execute_action" {
 
 # Migrations run before the code that needs them, from the same image, as the owner of the tables.
 resource "google_cloud_run_v2_job" "migrate" {
+  for_each = toset(local.regions)
+
   project             = var.project_id
-  location            = local.serving_region
+  location            = each.value
   name                = "migrate"
   labels              = local.labels
   deletion_protection = false
@@ -145,7 +147,7 @@ resource "google_cloud_run_v2_job" "migrate" {
 
         dynamic "env" {
           for_each = merge(local.settings, {
-            UPSTREAM_DATABASE      = local.database_instances[local.serving_region]
+            UPSTREAM_DATABASE      = local.database_instances[each.value]
             UPSTREAM_DATABASE_USER = trimsuffix(local.emails["migrator"], ".gserviceaccount.com")
           })
           content {
@@ -159,7 +161,7 @@ resource "google_cloud_run_v2_job" "migrate" {
         egress = "PRIVATE_RANGES_ONLY"
         network_interfaces {
           network    = google_compute_network.this.id
-          subnetwork = google_compute_subnetwork.functions[local.serving_region].id
+          subnetwork = google_compute_subnetwork.functions[each.value].id
           tags       = ["upstream-database-client"]
         }
       }

@@ -46,8 +46,10 @@ resource "google_sql_user" "canary" {
 }
 
 resource "google_cloud_run_v2_job" "smoke" {
+  for_each = toset(local.regions)
+
   project             = var.project_id
-  location            = local.serving_region
+  location            = each.value
   name                = "smoke"
   labels              = local.labels
   deletion_protection = false
@@ -68,7 +70,7 @@ resource "google_cloud_run_v2_job" "smoke" {
 
         dynamic "env" {
           for_each = merge(local.settings, {
-            UPSTREAM_DATABASE      = local.database_instances[local.serving_region]
+            UPSTREAM_DATABASE      = local.database_instances[each.value]
             UPSTREAM_DATABASE_USER = local.canary_login
           })
           content {
@@ -82,7 +84,7 @@ resource "google_cloud_run_v2_job" "smoke" {
         egress = "PRIVATE_RANGES_ONLY"
         network_interfaces {
           network    = google_compute_network.this.id
-          subnetwork = google_compute_subnetwork.functions[local.serving_region].id
+          subnetwork = google_compute_subnetwork.functions[each.value].id
           tags       = ["upstream-database-client"]
         }
       }

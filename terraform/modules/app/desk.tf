@@ -44,8 +44,10 @@ resource "google_sql_user" "desk" {
 }
 
 resource "google_cloud_run_v2_job" "operate" {
+  for_each = toset(local.regions)
+
   project             = var.project_id
-  location            = local.serving_region
+  location            = each.value
   name                = "operate"
   labels              = local.labels
   deletion_protection = false
@@ -65,10 +67,10 @@ resource "google_cloud_run_v2_job" "operate" {
 
         dynamic "env" {
           for_each = merge(local.settings, {
-            UPSTREAM_DATABASE        = local.database_instances[local.serving_region]
+            UPSTREAM_DATABASE        = local.database_instances[each.value]
             UPSTREAM_DATABASE_USER   = local.operator_login
             UPSTREAM_EVIDENCE_BUCKET = google_storage_bucket.payloads.name
-            UPSTREAM_REGION          = local.serving_region
+            UPSTREAM_REGION          = each.value
           })
           content {
             name  = env.key
@@ -81,7 +83,7 @@ resource "google_cloud_run_v2_job" "operate" {
         egress = "PRIVATE_RANGES_ONLY"
         network_interfaces {
           network    = google_compute_network.this.id
-          subnetwork = google_compute_subnetwork.functions[local.serving_region].id
+          subnetwork = google_compute_subnetwork.functions[each.value].id
           tags       = ["upstream-database-client"]
         }
       }

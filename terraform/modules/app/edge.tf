@@ -59,7 +59,7 @@ resource "google_compute_region_network_endpoint_group" "receive_webhook" {
   network_endpoint_type = "SERVERLESS"
 
   cloud_run {
-    service = module.function[each.value == var.region ? "receive_webhook" : "receive_webhook@${each.value}"].service
+    service = module.function["receive_webhook@${each.value}"].service
   }
 }
 

@@ -58,17 +58,18 @@ locals {
   function_connections = sum([for name, one in local.deployed : local.max_instances[name] * one.pool])
   needed_connections   = 2 * local.function_connections + local.reserved_connections
 
-  serving_region = coalesce(var.serving_region, var.region)
-  regions        = compact([var.region, var.standby_region])
+  # Nothing is named or numbered by which of them serves: after a fail-over they change places (docs/disaster-recovery.md).
+  regions = sort(compact([var.region, var.standby_region]))
   placements = merge([
     for region in local.regions : {
-      for name, one in local.functions : (region == var.region ? name : "${name}@${region}") => { name = name, region = region }
+      for name, one in local.functions : "${name}@${region}" => { name = name, region = region }
     }
   ]...)
 
   # Who calls whom: pushed by a subscription, or fired by the scheduler.
   subscription_of = { for name, one in var.topics.subscriptions : one.function => name }
   scheduled       = toset(keys(var.schedules.schedules))
+  schedules       = { for key, one in local.placements : key => one if contains(local.scheduled, one.name) }
   invokers = {
     for name in keys(local.deployed) : name => merge(
       contains(keys(local.subscription_of), name) ? { push = local.emails["push:${name}"] } : {},
@@ -78,12 +79,14 @@ locals {
 
   # Cloud Run's addresses can be told in advance: a function can so be given its own, as the audience of its callers.
   uris = {
-    for name in keys(local.deployed) :
-    name => "https://${replace(name, "_", "-")}-${var.project_number}.${local.serving_region}.run.app"
+    for region in local.regions : region => {
+      for name in keys(local.deployed) :
+      name => "https://${replace(name, "_", "-")}-${var.project_number}.${region}.run.app"
+    }
   }
 
   # What payers are given, before the connection's own path.
-  webhook_url = var.domain == null ? local.uris.receive_webhook : "https://${var.domain}"
+  webhook_url = var.domain == null ? local.uris[var.region].receive_webhook : "https://${var.domain}"
 
   settings = {
     UPSTREAM_RUNTIME       = "gcp"
@@ -105,9 +108,9 @@ locals {
   }
   # A job checks for itself that the scheduler fires it.
   schedule_settings = {
-    for name in local.scheduled : name => {
-      UPSTREAM_SCHEDULER_AUDIENCE = local.uris[name]
-      UPSTREAM_SCHEDULER_EMAIL    = local.emails["schedule:${name}"]
+    for key, one in local.schedules : key => {
+      UPSTREAM_SCHEDULER_AUDIENCE = local.uris[one.region][one.name]
+      UPSTREAM_SCHEDULER_EMAIL    = local.emails["schedule:${one.name}"]
     }
   }
   smtp_settings = var.smtp == null ? {} : {
@@ -136,7 +139,7 @@ module "function" {
   cpu           = local.functions[each.value.name].cpu
   timeout_s     = local.functions[each.value.name].timeout_s
   concurrency   = local.functions[each.value.name].concurrency
-  min_instances = each.value.region == local.serving_region ? local.min_instances[each.value.name] : 0
+  min_instances = each.value.region == var.region ? local.min_instances[each.value.name] : 0
   max_instances = local.max_instances[each.value.name]
 
   ingress = (
@@ -154,7 +157,7 @@ module "function" {
     local.access[each.value.name].bucket == null ? {} : {
       UPSTREAM_EVIDENCE_BUCKET = local.buckets[local.access[each.value.name].bucket.name]
     },
-    lookup(local.schedule_settings, each.value.name, {}),
+    lookup(local.schedule_settings, each.key, {}),
   )
   secret_environment = var.sentry ? { SENTRY_DSN = "sentry-dsn" } : {}
   subnetwork = local.functions[each.value.name].pool == 0 ? null : {

@@ -357,13 +357,15 @@ resource "google_project_iam_custom_role" "job_runner" {
 }
 
 resource "google_cloud_run_v2_job_iam_member" "operator" {
-  for_each = var.operators
+  for_each = merge([for email in var.operators : {
+    for region in local.regions : "${email}@${region}" => { email = email, region = region }
+  }]...)
 
   project  = var.project_id
-  location = google_cloud_run_v2_job.operate.location
-  name     = google_cloud_run_v2_job.operate.name
+  location = each.value.region
+  name     = google_cloud_run_v2_job.operate[each.value.region].name
   role     = "projects/${var.project_id}/roles/upstreamJobRunner"
-  member   = "user:${each.value}"
+  member   = "user:${each.value.email}"
 
   depends_on = [google_project_iam_custom_role.job_runner]
 }

@@ -48,11 +48,11 @@ resource "google_pubsub_subscription" "push" {
   }
 
   push_config {
-    push_endpoint = local.uris[each.value.function]
+    push_endpoint = local.uris[var.region][each.value.function]
 
     oidc_token {
       service_account_email = local.emails["push:${each.value.function}"]
-      audience              = local.uris[each.value.function]
+      audience              = local.uris[var.region][each.value.function]
     }
 
     # Attributes become headers and the data the body: a binary-mode CloudEvent.
@@ -99,14 +99,16 @@ resource "google_pubsub_subscription" "secret_rotations" {
   }
 }
 
+# In each region, and paused in all but the one that serves.
 resource "google_cloud_scheduler_job" "this" {
-  for_each = local.scheduled
+  for_each = local.schedules
 
   project          = var.project_id
-  region           = local.serving_region
-  name             = replace(each.value, "_", "-")
-  description      = "Fires ${each.value}."
-  schedule         = var.schedules.schedules[each.value].cron
+  region           = each.value.region
+  name             = replace(each.value.name, "_", "-")
+  description      = "Fires ${each.value.name}."
+  paused           = each.value.region != var.region
+  schedule         = var.schedules.schedules[each.value.name].cron
   time_zone        = var.schedules.time_zone
   attempt_deadline = "${var.schedules.attempt_deadline_s}s"
 
@@ -119,11 +121,11 @@ resource "google_cloud_scheduler_job" "this" {
 
   http_target {
     http_method = "POST"
-    uri         = local.uris[each.value]
+    uri         = local.uris[each.value.region][each.value.name]
 
     oidc_token {
-      service_account_email = local.emails["schedule:${each.value}"]
-      audience              = local.uris[each.value]
+      service_account_email = local.emails["schedule:${each.value.name}"]
+      audience              = local.uris[each.value.region][each.value.name]
     }
   }
 

@@ -3,7 +3,7 @@
 
 locals {
   user_metric = { for name in keys(local.logged_metrics) : name => "metric.type=\"logging.googleapis.com/user/${name}\" AND resource.type=\"cloud_run_revision\"" }
-  database    = "resource.type=\"cloudsql_database\" AND resource.labels.database_id=\"${var.project_id}:${local.instance_names[local.serving_region]}\""
+  database    = "resource.type=\"cloudsql_database\" AND resource.labels.database_id=\"${var.project_id}:${var.database_instance}\""
 
   ingress_requests = local.edge == 1 ? (
     "metric.type=\"loadbalancing.googleapis.com/https/request_count\" resource.type=\"https_lb_rule\" resource.labels.url_map_name=\"upstream-edge\""

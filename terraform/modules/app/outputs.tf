@@ -6,8 +6,17 @@ output "placements" {
   )
 }
 
-output "serving_region" {
-  value = local.serving_region
+output "regions" {
+  description = "Of each region, what makes it the one that serves: terraform/deploy.sh failover."
+  value = {
+    for region in local.regions : region => {
+      pushes = {
+        for name, one in local.pushed : name => { endpoint = local.uris[region][one.function], identity = local.emails["push:${one.function}"] }
+      }
+      jobs = [for name in sort(local.scheduled) : replace(name, "_", "-")]
+      warm = { for name, count in local.min_instances : replace(name, "_", "-") => count if count > 0 }
+    }
+  }
 }
 
 output "image" {
@@ -26,7 +35,7 @@ output "edge_address" {
 
 output "database" {
   description = "UPSTREAM_DATABASE for the `upstream` command."
-  value       = local.database_instances[local.serving_region]
+  value       = local.database_instances[var.region]
 }
 
 output "canary_secret" {

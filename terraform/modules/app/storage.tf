@@ -94,7 +94,7 @@ resource "google_storage_bucket" "payloads" {
 resource "google_storage_bucket" "source" {
   project                     = var.project_id
   name                        = "${var.project_id}-source"
-  location                    = var.region
+  location                    = var.evidence_location
   labels                      = local.labels
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
@@ -124,7 +124,7 @@ resource "google_storage_bucket_object" "source" {
 
 resource "google_artifact_registry_repository" "images" {
   project       = var.project_id
-  location      = var.region
+  location      = var.images_location
   repository_id = "upstream"
   description   = "The browser worker's image, which migrations run from as well."
   format        = "DOCKER"

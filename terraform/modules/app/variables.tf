@@ -15,17 +15,12 @@ variable "project_number" {
 }
 
 variable "region" {
-  type = string
+  description = "Serves: messages are pushed and jobs run there."
+  type        = string
 }
 
 variable "standby_region" {
   description = "Holds a replica of the database and the functions, scaled to zero. Null: no second region."
-  type        = string
-  default     = null
-}
-
-variable "serving_region" {
-  description = "Where messages are pushed and jobs run: `region`, or after a fail-over `standby_region` (docs/disaster-recovery.md)."
   type        = string
   default     = null
 }
@@ -41,7 +36,12 @@ variable "firestore_location" {
 }
 
 variable "evidence_location" {
-  description = "Of the bucket with what portals showed. A multi-region outlives a region."
+  description = "Of the buckets with what portals showed, and with releases. A multi-region outlives a region."
+  type        = string
+}
+
+variable "images_location" {
+  description = "Of the browser worker's images. A multi-region outlives a region. terraform/deploy.sh pushes there."
   type        = string
 }
 

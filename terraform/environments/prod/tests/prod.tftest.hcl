@@ -8,7 +8,6 @@ variables {
   region                = "us-central1"
   database_instance     = "upstream"
   standby_region        = "us-east4"
-  serving_region        = null
   domain                = "api.upstream.app"
   lock_retention        = false
   release               = "0000000"

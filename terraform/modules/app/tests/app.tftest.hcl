@@ -9,6 +9,7 @@ variables {
   region                = "us-central1"
   database_instance     = "upstream"
   standby_region        = "us-east4"
+  images_location       = "us"
   firestore_location    = "nam5"
   evidence_location     = "US"
   domain                = "api.example.org"
@@ -79,12 +80,18 @@ run "after_a_failover_everything_points_to_the_standby" {
   command = plan
 
   variables {
-    serving_region = "us-east4"
+    region            = "us-east4"
+    standby_region    = "us-central1"
+    database_instance = "upstream-standby"
   }
 
   assert {
-    condition     = alltrue([for job in google_cloud_scheduler_job.this : job.region == "us-east4"])
-    error_message = "A job still runs in the lost region."
+    condition     = alltrue([for job in google_cloud_scheduler_job.this : job.paused == (job.region != "us-east4")])
+    error_message = "A job runs in the lost region, or none in the other."
+  }
+  assert {
+    condition     = alltrue([for push in google_pubsub_subscription.push : strcontains(push.push_config[0].push_endpoint, ".us-east4.run.app")])
+    error_message = "Messages are pushed to the lost region."
   }
   assert {
     condition     = output.database == "upstream-test:us-east4:upstream-standby"
@@ -95,8 +102,25 @@ run "after_a_failover_everything_points_to_the_standby" {
     error_message = "The lost database is watched."
   }
   assert {
-    condition     = google_cloud_run_v2_service.execute_action["us-east4"].template[0].scaling[0].min_instance_count == 0
-    error_message = "The worker is not in the standby region."
+    condition     = google_compute_subnetwork.functions["us-east4"].ip_cidr_range == "10.20.1.0/24"
+    error_message = "A subnetwork in use would be made anew."
+  }
+}
+
+run "a_failover_needs_nothing_of_the_lost_region" {
+  command = plan
+
+  assert {
+    condition     = output.regions["us-east4"].pushes["apply-rules"].endpoint == "https://apply-rules-123456789012.us-east4.run.app"
+    error_message = "The state does not say where pushes go."
+  }
+  assert {
+    condition     = contains(keys(google_cloud_run_v2_job.operate), "us-east4") && contains(keys(google_cloud_run_v2_job.smoke), "us-east4")
+    error_message = "Nobody reaches the record from the second region."
+  }
+  assert {
+    condition     = google_artifact_registry_repository.images.location == "us" && google_storage_bucket.source.location == "US"
+    error_message = "Images or releases would be lost with the region."
   }
 }
 
@@ -104,7 +128,7 @@ run "the_smoke_test_is_sent_where_payers_send" {
   command = plan
 
   assert {
-    condition     = google_cloud_run_v2_job.smoke.template[0].template[0].containers[0].args[1] == output.webhook_url
+    condition     = google_cloud_run_v2_job.smoke["us-central1"].template[0].template[0].containers[0].args[1] == output.webhook_url
     error_message = "The smoke test posts elsewhere."
   }
   assert {
