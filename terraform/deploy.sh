@@ -78,16 +78,16 @@ output() {
 
 install() {
   say "state"
+  # What Terraform reads the project, its services and its state through, it cannot enable.
+  gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com storage.googleapis.com --project="$project"
   gcloud storage buckets describe "gs://$project-terraform" >/dev/null 2>&1 ||
     gcloud storage buckets create "gs://$project-terraform" --project="$project" --location=us \
       --uniform-bucket-level-access --public-access-prevention
   gcloud storage buckets update "gs://$project-terraform" --versioning
   say "what the rest stands on"
-  # Terraform reads the project and its services through these, so it cannot enable them.
-  gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com --project="$project"
   apply -target=module.app.google_project_service.this
-  for api in pubsub secretmanager sqladmin storage; do
-    # Service agents are made with the first use of a service; grants come before that.
+  for api in pubsub secretmanager sqladmin; do
+    # Service agents are made with the first use of a service; grants come before that. Storage's is made by asking for it.
     gcloud beta services identity create --service="$api.googleapis.com" --project="$project" >/dev/null
   done
   gcloud storage service-agent --project="$project" >/dev/null

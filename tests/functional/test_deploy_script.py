@@ -247,8 +247,8 @@ def test_an_installation_goes_through_from_nothing(deployment: Deployment) -> No
     deployment.run("install", "dev")
     assert deployment.traffic == NEW
     gcloud = deployment.told("gcloud")
-    first = next(i for i, words in enumerate(gcloud) if words.startswith("services enable"))
-    assert "cloudresourcemanager.googleapis.com" in gcloud[first]
+    assert gcloud[0].startswith("services enable cloudresourcemanager.googleapis.com ")
+    assert "storage service-agent --project=p" in gcloud
     assert "run jobs execute migrate --wait --project=p --region=us-central1" in gcloud
     applies = [words for words in deployment.told("terraform") if words.startswith("apply")]
     assert "google_logging_metric" in applies[1]

@@ -22,6 +22,7 @@ variables {
   connection_secrets    = []
   fetch_secrets         = []
   channel_secrets       = []
+  single_practice       = ""
   portal_credentials    = []
   runbook_url           = "https://example.org/docs/runbook.md"
 }
