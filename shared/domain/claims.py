@@ -154,6 +154,7 @@ class ClaimPayment:
     adjustments, remarks: those of the whole claim; a line's are in its line.
     resource_key, resource_version: of a FHIR resource that says which version of itself it is, what tells it from other
         resources, and what orders its versions as text. A payer updates it in place: the newest version counts.
+    claim_name: what a server calls the claim (connection and `Claim/1`), where it says nothing else of which it is.
     """
 
     remittance: Remittance
@@ -176,6 +177,7 @@ class ClaimPayment:
     remarks: tuple[str, ...] = ()
     resource_key: str = ""
     resource_version: str = ""
+    claim_name: str = ""
     findings: tuple[Finding, ...] = ()
 
 
@@ -196,6 +198,7 @@ class SubmittedClaim:
 
     use: claim, or predetermination for a price asked in advance. original_claim_number: the payer's number of the claim
     that this one replaces (frequency 7) or voids (8). batch_number, set_number: what a 277CA and a 999 answer to.
+    claim_name: what its FHIR server calls it, with the connection: answers may name it so.
     """
 
     claim_number: str
@@ -210,6 +213,7 @@ class SubmittedClaim:
     clearinghouse_number: str = ""
     batch_number: str = ""
     set_number: str = ""
+    claim_name: str = ""
     submitted_on: date | None = None
     service_on: date | None = None
     diagnoses: tuple[str, ...] = ()

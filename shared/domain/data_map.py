@@ -16,6 +16,7 @@ Fate = Literal[
 
 REMOVED: Final = (
     "claim_payments", "adjustments", "remittances", "claim_statuses", "submission_acknowledgements", "claims",
+    "claim_names",
     "authorization_states", "authorization_requests", "authorizations", "fetch_tasks",
     "claim_daily_stats", "claim_daily_reasons", "claim_lags", "payment_daily_lines",
     "payment_service_lines",

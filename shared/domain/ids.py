@@ -41,8 +41,12 @@ def remittance_id(customer_id: UUID, remittance: Remittance) -> UUID:
 
 
 def payment_id(customer_id: UUID, payment: ClaimPayment) -> UUID:
-    """Return the id of one decision in an advice. Claim numbers repeat within a file, so its position counts."""
-    return derive(customer_id, "payment", payment.remittance.key, payment.position, payment.claim_number)
+    """Return the id of one decision in an advice. Claim numbers repeat within a file, so its position counts.
+
+    A claim's name is the same before and after its number is known.
+    """
+    claim = payment.claim_name or payment.claim_number
+    return derive(customer_id, "payment", payment.remittance.key, payment.position, claim)
 
 
 def authorization_id(customer_id: UUID, authorization: Authorization) -> UUID:

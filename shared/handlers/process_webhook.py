@@ -13,6 +13,7 @@ from shared.domain.narration import narrate
 from shared.formats.code_sets import unknown_codes
 from shared.formats.registry import read
 from shared.handlers.claim_check import payload_of
+from shared.handlers.claim_names import under_their_numbers
 from shared.ports.clock import Clock
 from shared.ports.payloads import PayloadStore
 from shared.ports.record import Emitted, EventRecord, EventTransaction
@@ -53,6 +54,7 @@ def _store(transaction: EventTransaction, event: Event, body: bytes, clock: Cloc
     )
     strange: Counter[tuple[str, str]] = Counter()
     while chunk := [_whose(record, event) for record in islice(records, CHUNK)]:
+        chunk = [*under_their_numbers(chunk, transaction)]
         transaction.store(chunk)
         strange.update(code for record in chunk for code in unknown_codes(record))
         told = (narrate(record, cause=event, now=clock()) for record in chunk)

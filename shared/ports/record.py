@@ -4,7 +4,7 @@ There is no in-memory fake of this port. Its meaning is transactions and row-lev
 wherever the tests do (docs/adr/0003).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -110,6 +110,14 @@ class EventTransaction(Protocol):
 
     def store(self, records: Sequence[PayerRecord]) -> None:
         """Add what a payer or provider stated; claims, sums and daily statistics follow. Any order ends alike."""
+        ...
+
+    def claim_numbers(self, asked: Iterable[str], noted: Mapping[str, str]) -> Mapping[str, str]:
+        """Note the numbers of claims by their servers' names; return those of the names asked for that are known.
+
+        At once: this transaction's later events see what is noted, and other transactions wait for the commit with
+        the same names.
+        """
         ...
 
     def rules(self) -> Sequence[Mapping[str, object]]:

@@ -50,6 +50,12 @@ def submitted(number: str, charge: str, on: str) -> bytes:
     ).encode()
 
 
+def named(number: str, identifier: str, charge: str, on: str) -> bytes:
+    """The claim that `submitted` writes, as its server holds it: with an id, by which others refer to it."""
+    body = submitted(identifier, charge, on)
+    return body.replace(b'"resourceType":"Claim",', f'"resourceType":"Claim","id":"{number}",'.encode())
+
+
 def money(category: str, value: str) -> str:
     """One adjudication of an item."""
     return (
@@ -68,6 +74,13 @@ def decided(number: str, version: int, paid: str, *, status: str = "active", on:
         f'"item":[{{"itemSequence":1,"adjudication":[{money("submitted", "100.00")},{money("benefit", paid)}]}}],'
         f'"payment":{{"type":{{"text":"x"}},"amount":{{"value":{paid},"currency":"USD"}}}}}}'
     ).encode()
+
+
+def answering(number: str, response: bytes) -> bytes:
+    """The same answer, to the claim that its server calls so."""
+    identified = b'"request":{"identifier":{"value":"B6"}}'
+    assert identified in response
+    return response.replace(identified, f'"request":{{"reference":"Claim/{number}"}}'.encode())
 
 
 STORY = [
@@ -94,6 +107,11 @@ STORY = [
     decided("A4", 3, "60.00"),
     decided("A5", 1, "55.00"),
     decided("A5", 2, "55.00", status="cancelled"),
+    # A6 is what its server calls Claim/6, and its answers say no more than that.
+    named("6", "A6", "100.00", "2026-10-03"),
+    answering("6", decided("B6", 1, "40.00", on="2026-10-13")),
+    answering("6", decided("B6", 2, "45.00", on="2026-10-13")),
+    advice("T6", "20261105", 5, [claim("A6", "1", 100, 5, "CAS*CO*45*95~")]),
 ]
 
 STATE = {
@@ -201,6 +219,7 @@ def delivered(customer: UUID, nth: int) -> Received:
         customer_id=customer,
         data=STORY[nth],
         content_type="application/octet-stream",
+        extensions={"connectionid": str(UUID(int=8))},
     )
     return Received(event, attempt=1, subscription="", attributes={})
 
@@ -235,6 +254,7 @@ def test_the_story_ends_as_it_should(pipeline: "Pipeline") -> None:
         ("A3", "denied", 5000, 0),
         ("A4", "paid", 10000, 6000),
         ("A5", "reversed", 10000, 0),
+        ("A6", "paid", 10000, 5000),
     ]
     lines = [(s["procedure"], s["day"].isoformat(), s["lines"], s["received_cents"]) for s in state["lines"]]
     assert ("", "2026-10-12", 1, 6000) in lines  # A4 once, as it is now; A5 not at all
@@ -242,6 +262,7 @@ def test_the_story_ends_as_it_should(pipeline: "Pipeline") -> None:
         ("2026-10-12", 1, 0),
         ("2026-10-15", 1, 1),
         ("2026-11-01", 1, 0),
+        ("2026-11-05", 1, 0),
     ]
 
 

@@ -11,12 +11,13 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Connection, text
 
-from shared.adapters.postgres import claims, decisions
+from shared.adapters.postgres import claim_names, claims, decisions
 from shared.adapters.postgres.claim_rows import Stated
 from shared.adapters.postgres.decisions import Decided
 from shared.adapters.postgres.spending import Spending
-from shared.domain.claims import Record
+from shared.domain.claims import Record, SubmittedClaim
 from shared.domain.events import Event, Message, Outgoing, trace_id
+from shared.domain.ids import claim_id
 from shared.runtime.envelope import to_attributes
 
 CHUNK: Final = 500  # rows of a kind that are written at a time: it bounds memory, not meaning
@@ -71,6 +72,7 @@ class Gathered:
         self._consumer = consumer
         self._stated: list[Stated[Record]] = []
         self._touched: set[UUID] = set()
+        self._named: dict[UUID, UUID] = {}  # claims, by the ids that their names alone would make
         self._letters: dict[UUID, _Letter] = {}
         self._decided = Decided()
         self.spending = Spending(connection, customer_id)
@@ -78,6 +80,11 @@ class Gathered:
     def store(self, event: Event, nth: int, records: Sequence[Record]) -> None:
         """Add what an event's payload states; the fold of the claims it touches waits for the end."""
         self._stated += [Stated(event.id, nth, record) for record in records]
+        self._named |= {
+            claim_id(self._customer_id, r.claim_name): claim_id(self._customer_id, r.claim_number)
+            for r in records
+            if isinstance(r, SubmittedClaim) and r.claim_name not in {"", r.claim_number} and r.use == "claim"
+        }
         if len(self._stated) >= CHUNK:
             self._write_records()
 
@@ -103,7 +110,10 @@ class Gathered:
         self._write_decisions()
         self._write_outbox()
         self.spending.write()
-        claims.fold(self._connection, self._customer_id, sorted(self._touched))
+        left = claim_names.take_over(self._connection, self._named) if self._named else set()
+        claims.fold(self._connection, self._customer_id, sorted(self._touched | left))
+        if left:
+            claim_names.remove(self._connection, left)
 
     def _write_records(self) -> None:
         stated, self._stated = self._stated, []

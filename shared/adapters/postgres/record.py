@@ -1,7 +1,7 @@
 """`EventRecord` in PostgreSQL: the inbox decides whether an event is new, the outbox holds what it caused."""
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import orjson
 import pg8000
 from sqlalchemy import Connection, Engine, text
 
-from shared.adapters.postgres import action_rows, decisions, payer_windows, spending
+from shared.adapters.postgres import action_rows, claim_names, decisions, payer_windows, spending
 from shared.adapters.postgres.decisions import Decided
 from shared.adapters.postgres.engine import database_errors
 from shared.adapters.postgres.gathered import MOST_HELD, Gathered, Sent
@@ -98,6 +98,10 @@ class PostgresEventTransaction:
     def store(self, records: Sequence[Record]) -> None:
         """Add what a payer or provider stated; the fold of the claims it touches waits for the commit."""
         self._gathered.store(self._event, self._nth, records)
+
+    def claim_numbers(self, asked: Iterable[str], noted: Mapping[str, str]) -> Mapping[str, str]:
+        """Note the numbers of claims by their servers' names; return those of the names asked for that are known."""
+        return claim_names.claim_numbers(self._connection, self._customer_id, asked, noted)
 
     def rules(self) -> Sequence[Mapping[str, object]]:
         """Return the customer's active rule documents."""

@@ -21,6 +21,7 @@ from shared.formats.fhir.claim_parts import (
     units,
 )
 from shared.formats.fhir.elements import concept_codes, day, money, party
+from shared.formats.fhir.local import local_name
 from shared.formats.json_members import MemberError, children, each, inside, text, texts
 from shared.formats.json_text import Json
 
@@ -54,6 +55,7 @@ def read_claim(resource: Json, place: str) -> SubmittedClaim:
         frequency=_frequency(resource, original),
         original_claim_number=original,
         authorization_number=_authorization_number(resource),
+        claim_name=local_name(resource),
         submitted_on=day(resource, "created"),
         service_on=serviced_on(resource, lines),
         diagnoses=diagnoses(resource),

@@ -20,6 +20,7 @@ from shared.formats.fhir.claim_parts import (
 )
 from shared.formats.fhir.elements import concept_code, concept_codes, day, party, reference_identifier
 from shared.formats.fhir.figures import Figures, read_figures, taken_back
+from shared.formats.fhir.local import Local
 from shared.formats.fhir.version import version
 from shared.formats.json_members import child, each, inside, text
 from shared.formats.json_text import Json
@@ -55,11 +56,12 @@ def read_payment(resource: Json, place: str) -> Iterator[ClaimPayment | Remittan
 
 def _payment(resource: Json, place: str, remittance: Remittance, figures: Figures) -> ClaimPayment:
     resource_key, resource_version = version(resource)
+    claim_number = _claim_number(resource)
     stated, paid_cents = _stated(resource, figures), figures.paid_cents or 0
     return ClaimPayment(
         remittance=remittance,
         position=0,
-        claim_number=_claim_number(resource),
+        claim_number=claim_number,
         payer_claim_number=own_number(resource),
         status=decide(
             stated=stated,
@@ -84,6 +86,7 @@ def _payment(resource: Json, place: str, remittance: Remittance, figures: Figure
         remarks=(*figures.remarks, *filter(is_code, _errors(resource))),
         resource_key=resource_key,
         resource_version=resource_version,
+        claim_name=claim_number if isinstance(claim_number, Local) else "",
         findings=tuple(_findings(resource, place, stated, figures)),
     )
 

@@ -1,6 +1,8 @@
 """What one server alone knows a thing by: two servers' ids are two claims, two payers, two resources."""
 
 import json
+from dataclasses import replace
+from uuid import UUID
 
 from shared.domain.claims import (
     Authorization,
@@ -11,6 +13,7 @@ from shared.domain.claims import (
     RemittanceSummary,
     SubmittedClaim,
 )
+from shared.domain.ids import payment_id
 from shared.formats.registry import read
 from tests.unit.formats.test_fhir_payment import RESPONSE
 
@@ -55,6 +58,17 @@ def test_an_id_is_a_claim_of_its_server_alone() -> None:
     assert submitted("uhc").claim_number == "uhc/Claim/100"
     assert decided("aetna").claim_number == "aetna/Claim/100"
     assert decided("aetna").payer_claim_number == "aetna/ClaimResponse/R1"
+
+
+def test_a_claim_and_its_answer_both_say_what_its_server_calls_it() -> None:
+    claim = submitted("aetna", identifier=[{"value": "PCN-1"}])
+    assert claim.claim_name == decided("aetna").claim_name == "aetna/Claim/100"
+    assert decided("aetna", request={"identifier": {"value": "PCN-1"}}).claim_name == ""
+
+
+def test_a_payment_is_the_same_before_and_after_its_claims_number_is_known() -> None:
+    payment = decided("aetna")
+    assert payment_id(UUID(int=1), payment) == payment_id(UUID(int=1), replace(payment, claim_number="PCN-1"))
 
 
 def test_an_identifier_is_everybodys() -> None:
