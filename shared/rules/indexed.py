@@ -117,8 +117,9 @@ class Plan:
         kept = [segment for each in self.segments if (segment := each.without(drop)).count]
         segments = _merged(kept, put, self.making)
         routes = self.routes.without(drop) if self.routes else None
+        moved = bool(put) or any(segment.mostly_gone for segment in kept)
         plan = Plan(
-            self.making, +named, segments, routes, self.added + len(put), ordered=self.ordered and not put
+            self.making, +named, segments, routes, self.added + len(put), ordered=self.ordered and not moved
         )
         if plan.count > self.making.largest and REBUILT_FROM * plan.added > plan.count:
             return Plan.of(list(plan.rules()), self.making)

@@ -346,6 +346,15 @@ def test_edited_rules_keep_their_place_among_the_others() -> None:
     ]
 
 
+def test_rules_keep_their_order_when_most_of_the_first_ones_are_gone() -> None:
+    rules = [parsed(f"r-{n:02}", at_least(0), priority=50 - n) for n in range(12)]
+    edited = IndexedRules(rules, SPLIT).edited([], [("r-00", 1), ("r-01", 1)])
+    assert len(segments(edited)) > 1
+    assert [rule.id for _, rule, _ in edited.matches(DENIED, {"a.count": 9}, ON)] == [
+        f"r-{n:02}" for n in range(2, 12)
+    ]
+
+
 def at_least(least: int) -> object:
     return {"fact": "a.count", "op": "gte", "value": least}
 
