@@ -58,6 +58,7 @@ def migrate(
         user=settings.database_user,
         database=settings.database_name,
         session={"role": owner_role} if owner_role else {},
+        deadline_s=None,
     )
     try:
         migrate(engine)

@@ -48,16 +48,18 @@ def build_engine(
     database: str,
     autocommit: bool = False,
     session: Mapping[str, str] = SESSION,
+    deadline_s: float | None = SOCKET_TIMEOUT_S,
     counted: Callable[[int], None] | None = None,
 ) -> Engine:
     """Return an engine whose connections are opened when first needed. No I/O.
 
     autocommit: each statement is a transaction of its own, in one round trip. session: settings of each connection.
+    deadline_s: of each answer of the server's; None for statements that take as long as they take.
     counted: told by how many there are more whenever one is opened or closed.
     """
     engine = create_engine(
         "postgresql+pg8000://",
-        creator=_creator(settings, user=user, database=database, session=session),
+        creator=_creator(settings, user=user, database=database, session=session, deadline_s=deadline_s),
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         pool_size=settings.pool_size,
         max_overflow=0,
@@ -76,12 +78,14 @@ def build_engine(
 
 
 def _creator(
-    settings: Settings, *, user: str, database: str, session: Mapping[str, str]
+    settings: Settings, *, user: str, database: str, session: Mapping[str, str], deadline_s: float | None
 ) -> Callable[[], Any]:
     if settings.runtime == "gcp":
         from shared.adapters.postgres.cloud_sql import connector_creator
 
-        return connector_creator(settings, user=user, database=database, session=session)
+        return connector_creator(
+            settings, user=user, database=database, session=session, deadline_s=deadline_s
+        )
     address: dict[str, object] = {"host": settings.database, "port": settings.database_port}
     if settings.database.startswith("/"):
         address = {"unix_sock": str(Path(settings.database) / f".s.PGSQL.{settings.database_port}")}
@@ -89,7 +93,7 @@ def _creator(
         _Connection,
         user=user,
         database=database,
-        timeout=SOCKET_TIMEOUT_S,
+        timeout=deadline_s,
         tcp_keepalive=True,
         startup_params=dict(session),
         **address,
