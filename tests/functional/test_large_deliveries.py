@@ -1,7 +1,7 @@
 """Deliveries over 256 KiB, and files of any size: stored apart, read whole, each set once."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
@@ -18,6 +18,7 @@ from shared.adapters.postgres.gathered import MOST_HELD
 from shared.domain.events import Event, Received
 from shared.handlers.process_webhook import process_webhook
 from shared.ports.clock import system_clock
+from shared.ports.record import Emitted
 from shared.runtime.settings import MAX_INLINE_BYTES, to_environment
 from tests.functional.test_any_order import advice, claim
 
@@ -70,16 +71,27 @@ def test_one_whose_payload_has_gone_is_said_to_have_none(pipeline: "Pipeline") -
         pipeline.app.payloads.get(str(path))
 
 
-def test_what_a_file_of_many_claims_causes_is_held_a_part_at_a_time(pipeline: "Pipeline") -> None:
-    connection, many = pipeline.connection(), 2 * MOST_HELD + 1
+def taken(
+    pipeline: "Pipeline", connection: "Connection", many: int
+) -> tuple[Event, Callable[[], Sequence[Emitted]]]:
+    """Return the event of an advice of so many claims, and what takes it as `process_webhook` does."""
     claims = [claim(f"M{nth}", "1", 100, 90, "CAS*CO*45*10~") for nth in range(many)]
-    customer_id, body = connection.customer_id, advice("MANY", "20261101", 90 * many, claims)
-    event = Event(uuid4(), "webhook.received", "/tests", "", datetime.now(UTC), customer_id, body)
+    body = advice("MANY", "20261101", 90 * many, claims)
+    event = Event(uuid4(), "webhook.received", "/tests", "", datetime.now(UTC), connection.customer_id, body)
     received = Received(event, attempt=1, subscription="", attributes={})
-    record = pipeline.app.record
-    handle = partial(
-        process_webhook, [received], record=record, payloads=pipeline.app.payloads, clock=system_clock
+    return event, partial(
+        process_webhook,
+        [received],
+        record=pipeline.app.record,
+        payloads=pipeline.app.payloads,
+        clock=system_clock,
     )
+
+
+def test_what_a_file_of_many_claims_causes_is_held_a_part_at_a_time(pipeline: "Pipeline") -> None:
+    record, connection = pipeline.app.record, pipeline.connection()
+    customer_id = connection.customer_id
+    event, handle = taken(pipeline, connection, 2 * MOST_HELD + 1)
     [first] = handle()
     assert (len(first.messages), first.more_of) == (MOST_HELD, event.id)
     record.mark_published([first])
@@ -93,6 +105,20 @@ def test_what_a_file_of_many_claims_causes_is_held_a_part_at_a_time(pipeline: "P
     assert record.unpublished("process_webhook", event.id, customer_id=customer_id).messages == ()
     theirs = record.unpublished("process_webhook", event.id, customer_id=pipeline.customer())
     assert theirs.messages == ()
+
+
+@pytest.mark.slow
+def test_a_file_of_eight_thousand_claims_is_stored_within_a_statements_deadline(pipeline: "Pipeline") -> None:
+    connection, many = pipeline.connection(), 8_000
+    _, handle = taken(pipeline, connection, many)
+    handle()
+    assert paid(pipeline, connection) == (many, many * 9000)
+    [sums] = pipeline.rows(
+        "SELECT sum(decided) AS decided, sum(paid_cents) AS cents FROM claim_daily_stats"
+        " WHERE customer_id = CAST(:c AS uuid)",
+        c=str(connection.customer_id),
+    )
+    assert (sums["decided"], sums["cents"]) == (many, many * 9000)
 
 
 @pytest.fixture

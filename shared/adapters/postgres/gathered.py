@@ -5,6 +5,7 @@ Nothing here decides: the order of writes within a transaction is not visible to
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from shared.domain.ids import claim_id
 from shared.runtime.envelope import to_attributes
 
 CHUNK: Final = 500  # rows of a kind that are written at a time: it bounds memory, not meaning
+FOLDED_AT_ONCE: Final = 100  # claims: the fold's plan is made for a few, and costs the square of them
 MOST_HELD: Final = 500  # messages of an event that are kept at hand for publishing; the outbox has the others
 
 EMIT = text("""
@@ -111,7 +113,9 @@ class Gathered:
         self._write_outbox()
         self.spending.write()
         left = claim_names.take_over(self._connection, self._named) if self._named else set()
-        claims.fold(self._connection, self._customer_id, sorted(self._touched | left))
+        touched = iter(sorted(self._touched | left))
+        while some := list(islice(touched, FOLDED_AT_ONCE)):
+            claims.fold(self._connection, self._customer_id, some)
         if left:
             claim_names.remove(self._connection, left)
 
