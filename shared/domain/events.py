@@ -43,6 +43,8 @@ EventType = Literal[
 ]
 
 TYPE_PREFIX: Final = "app.upstream."
+PAYLOAD_REF: Final = "payloadref"  # of an event whose payload is kept apart: where
+PAYLOAD_SHA256: Final = "payloadsha256"  # and what it has to be
 SPEC_VERSION: Final = "1.0"
 
 

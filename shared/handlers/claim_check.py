@@ -7,12 +7,10 @@ import asyncio
 from dataclasses import replace
 from hashlib import sha256
 
-from shared.domain.events import Event
+from shared.domain.events import PAYLOAD_REF, PAYLOAD_SHA256, Event
 from shared.ports.payloads import PayloadStore
 from shared.runtime.errors import PoisonError
 from shared.runtime.settings import MAX_INLINE_BYTES
-
-REFERENCE, DIGEST = "payloadref", "payloadsha256"
 
 
 async def checked_in(event: Event, payloads: PayloadStore) -> Event:
@@ -25,7 +23,8 @@ async def checked_in(event: Event, payloads: PayloadStore) -> Event:
         return event
     reference = await asyncio.to_thread(payloads.put, event.customer_id, event.id, event.data)
     digest = sha256(event.data).hexdigest()
-    return replace(event, data=b"", extensions={**event.extensions, REFERENCE: reference, DIGEST: digest})
+    apart = {PAYLOAD_REF: reference, PAYLOAD_SHA256: digest}
+    return replace(event, data=b"", extensions={**event.extensions, **apart})
 
 
 def payload_of(event: Event, payloads: PayloadStore) -> bytes:
@@ -35,10 +34,10 @@ def payload_of(event: Event, payloads: PayloadStore) -> bytes:
         TransientError: the store did not answer.
         PoisonError: it is not there (`payload_missing`), or not what was sent (`payload_changed`).
     """
-    reference = event.extensions.get(REFERENCE)
+    reference = event.extensions.get(PAYLOAD_REF)
     if reference is None:
         return event.data
     body = payloads.get(reference)
-    if sha256(body).hexdigest() != event.extensions.get(DIGEST):
+    if sha256(body).hexdigest() != event.extensions.get(PAYLOAD_SHA256):
         raise PoisonError("payload_changed", "the payload is not the one that was sent")
     return body

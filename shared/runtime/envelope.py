@@ -9,7 +9,17 @@ from datetime import UTC, datetime
 from typing import get_args
 from uuid import UUID
 
-from shared.domain.events import SPEC_VERSION, TYPE_PREFIX, Event, EventType, Message, Outgoing, Received
+from shared.domain.events import (
+    PAYLOAD_REF,
+    PAYLOAD_SHA256,
+    SPEC_VERSION,
+    TYPE_PREFIX,
+    Event,
+    EventType,
+    Message,
+    Outgoing,
+    Received,
+)
 from shared.domain.ids import derive
 from shared.runtime.errors import PoisonError
 
@@ -21,8 +31,8 @@ EXTENSIONS = (
     "provider",
     "payloadformat",
     "deliveryid",
-    "payloadref",
-    "payloadsha256",
+    PAYLOAD_REF,
+    PAYLOAD_SHA256,
     "rulechain",
 )
 REPLAY_ID, REPLAY_FOR = "ce-replayid", "ce-replayfor"

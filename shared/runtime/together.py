@@ -1,14 +1,17 @@
 """Events that arrive together are handled together: one transaction for those of one customer (docs/adr/0011).
 
 A transaction costs the same round trips and the same flush for one event as for thirty. Alone, an event waits for
-nothing; under load, those that come while a transaction is under way share the next.
+nothing; under load, those that come while a transaction is under way share the next. One whose payload is kept apart
+has a transaction to itself, and there are few of those at a time: the payload may have any size that we take.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Final
 from uuid import UUID
 
-from shared.domain.events import Received
+from shared.domain.events import PAYLOAD_REF, Received
 from shared.ports.record import Emitted
 from shared.runtime.batcher import Batcher
 from shared.runtime.errors import TransientError
@@ -18,6 +21,9 @@ InThread = Callable[[Callable[[], Sequence[Emitted]]], Awaitable[Sequence[Emitte
 
 MAX_EVENTS: Final = 64
 MAX_BYTES: Final = 512 * 1024  # of payloads; a larger one has a transaction to itself
+LARGE_AT_A_TIME: Final = (
+    2  # whose payloads are kept apart, of all customers: read as JSON, one takes ten times its size
+)
 
 
 class Together:
@@ -28,6 +34,7 @@ class Together:
         self._handle = handle
         self._in_thread = in_thread
         self._desks: dict[UUID, Batcher[Received, Emitted]] = {}
+        self._large = asyncio.Semaphore(LARGE_AT_A_TIME)
 
     def __len__(self) -> int:
         """Return how many customers have events here."""
@@ -51,7 +58,9 @@ class Together:
     async def _handle_all(self, batch: Sequence[Received]) -> Sequence[Emitted | Exception]:
         answers: dict[int, Emitted | Exception] = {}
         for turn in _turns(batch):
-            found = await self._handle_turn([batch[nth] for nth in turn])
+            events = [batch[nth] for nth in turn]
+            async with self._large if _apart(events[0]) else nullcontext():
+                found = await self._handle_turn(events)
             answers.update(zip(turn, found, strict=True))
         return [answers[nth] for nth in range(len(batch))]
 
@@ -80,7 +89,7 @@ def _turns(batch: Sequence[Received]) -> Iterator[Sequence[int]]:
     ids: set[UUID] = set()
     size = 0
     for nth, received in enumerate(batch):
-        more = len(received.event.data)
+        more = MAX_BYTES + 1 if _apart(received) else len(received.event.data)
         if turn and (received.event.id in ids or size + more > MAX_BYTES):
             yield turn
             turn, ids, size = [], set(), 0
@@ -89,3 +98,7 @@ def _turns(batch: Sequence[Received]) -> Iterator[Sequence[int]]:
         size += more
     if turn:
         yield turn
+
+
+def _apart(received: Received) -> bool:
+    return PAYLOAD_REF in received.event.extensions

@@ -6,18 +6,20 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.events import Event, Received
+from shared.domain.events import PAYLOAD_REF, Event, Received
 from shared.ports.record import Emitted
 from shared.runtime.errors import PoisonError, TransientError, UpstreamError
-from shared.runtime.together import MAX_BYTES, MAX_EVENTS, Together
+from shared.runtime.together import LARGE_AT_A_TIME, MAX_BYTES, MAX_EVENTS, Together
 
 OURS, THEIRS = UUID(int=1), UUID(int=2)
 
 
-def received(customer: UUID = OURS, *, data: bytes = b"{}", event_id: UUID | None = None) -> Received:
+def received(
+    customer: UUID = OURS, *, data: bytes = b"{}", event_id: UUID | None = None, apart: bool = False
+) -> Received:
     event = Event(
         id=event_id or uuid4(), type="claim.paid", source="/test", subject="", time=datetime.now(UTC),
-        customer_id=customer, data=data,
+        customer_id=customer, data=b"" if apart else data, extensions={PAYLOAD_REF: "gs://b/p"} if apart else {},
     )  # fmt: skip
     return Received(event, attempt=1, subscription="", attributes={})
 
@@ -28,6 +30,7 @@ class Handler:
     def __init__(self, *, gated: bool = False, wrong: Sequence[UpstreamError | ValueError] = ()) -> None:
         """wrong: one error for each event whose data says so: `0` is the first."""
         self.turns: list[list[UUID]] = []
+        self.waiting = 0
         self._gate = asyncio.Semaphore(0 if gated else 10**6)
         self._wrong = wrong
 
@@ -41,7 +44,9 @@ class Handler:
         return [Emitted(one.event.customer_id, (one.event.id,)) for one in events]
 
     async def in_thread(self, work: Callable[[], Sequence[Emitted]]) -> Sequence[Emitted]:
+        self.waiting += 1
         await self._gate.acquire()
+        self.waiting -= 1
         return work()
 
     def let_through(self, n: int = 1) -> None:
@@ -128,6 +133,30 @@ async def test_a_large_payload_has_a_transaction_to_itself() -> None:
     small, large = received(), received(data=b"x" * MAX_BYTES)
     await all_of(Together(handler.handle, handler.in_thread), [small, large])
     assert handler.turns == [ids([small]), ids([large])]
+
+
+async def test_one_whose_payload_is_kept_apart_has_a_transaction_to_itself() -> None:
+    handler = Handler()
+    events = [received(), received(apart=True), received(apart=True), received(data=b"")]
+    await all_of(Together(handler.handle, handler.in_thread), events)
+    assert handler.turns == [ids([one]) for one in events]
+
+
+async def test_few_payloads_that_are_kept_apart_are_read_at_a_time_and_small_ones_do_not_wait_for_them() -> (
+    None
+):
+    handler = Handler(gated=True)
+    together = Together(handler.handle, handler.in_thread)
+    large = [received(uuid4(), apart=True) for _ in range(2 * LARGE_AT_A_TIME)]
+    waiting = asyncio.ensure_future(all_of(together, large))
+    await given_way()
+    assert handler.waiting == LARGE_AT_A_TIME
+    small = asyncio.ensure_future(all_of(together, [received()]))
+    await given_way()
+    assert handler.waiting == LARGE_AT_A_TIME + 1
+    handler.let_through(len(large) + 1)
+    assert len(await waiting) == len(large)
+    await small
 
 
 async def test_customers_without_events_are_forgotten() -> None:
