@@ -23,7 +23,7 @@ from shared.handlers.accept_webhook import (
 )
 from shared.runtime.bootstrap import app
 from shared.runtime.errors import PoisonError, UpstreamError
-from shared.runtime.http import bounded_body, headers_of, health, json_reply, path_of, problem
+from shared.runtime.http import Share, bounded_body, headers_of, health, json_reply, path_of, problem
 from shared.runtime.outcomes import code_of, consequence
 from shared.runtime.spans import entry
 
@@ -57,25 +57,26 @@ async def receive_webhook(request: Request) -> Response:
         if path.startswith("/_health/"):
             return await health(request, app().checks(database=False, keys=True))
         ingress = app().ingress
-        delivery = await _delivery(request, path)
-        begins = delivery.headers.get("traceparent") != delivery.trace_parent
-        ids = {"function": "receive_webhook"}
-        with entry("receive_webhook", "server", delivery.trace_parent, ids=ids, begins=begins) as span:
-            accepted = await accept_webhook(
-                replace(delivery, trace_parent=span.trace_parent), ingress=ingress
-            )
-            span.note(**_ids(accepted))
+        with app().room.share() as share:
+            delivery = await _delivery(request, path, share)
+            begins = delivery.headers.get("traceparent") != delivery.trace_parent
+            ids = {"function": "receive_webhook"}
+            with entry("receive_webhook", "server", delivery.trace_parent, ids=ids, begins=begins) as span:
+                accepted = await accept_webhook(
+                    replace(delivery, trace_parent=span.trace_parent), ingress=ingress
+                )
+                span.note(**_ids(accepted))
     except Exception as exc:  # noqa: BLE001 - the entry point: every error ends here, as the table says
         return _refused(exc, started)
     return _accepted(accepted, delivery, ingress, started)
 
 
-async def _delivery(request: Request, path: str) -> RawDelivery:
+async def _delivery(request: Request, path: str, share: Share) -> RawDelivery:
     """Read a request. Everything refused here is refused alike to everyone, whoever signed.
 
     Raises:
         PoisonError: wrong path, method, media type or size.
-        TransientError: the body came too slowly.
+        TransientError: the body came too slowly, or there is no room for it.
     """
     parts = path.split("/")[1:]
     if len(parts) != PATH_PARTS or parts[:2] != ["v1", "webhooks"]:
@@ -91,7 +92,7 @@ async def _delivery(request: Request, path: str) -> RawDelivery:
         connection_id=parts[3],
         headers=headers,
         content_type=_content_type(headers.get("content-type", "")),
-        body=await bounded_body(request),
+        body=await bounded_body(request, share=share),
         trace_parent=_trace_parent(headers.get("traceparent", "")),
     )
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from shared.ports.publisher import Publisher
     from shared.ports.record import Emitted, EventRecord
     from shared.ports.secrets import SecretStore
-    from shared.runtime.http import Check, CheckName
+    from shared.runtime.http import Check, CheckName, Room
     from shared.runtime.metrics import Metrics
 
 
@@ -188,6 +188,13 @@ class App:
         return Cached(
             lambda key: self.secret_store.versions(key[1]), ttl_s=SECRET_CACHE_S, now_s=time.monotonic
         )
+
+    @cached_property
+    def room(self) -> "Room":
+        """What ingress holds of large bodies."""
+        from shared.runtime.http import Room
+
+        return Room()
 
     @cached_property
     def ingress(self) -> "Ingress":

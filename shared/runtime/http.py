@@ -1,7 +1,8 @@
 """HTTP at the edge of a function: bounded bodies, problem replies, health."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final, Literal
 
@@ -11,8 +12,15 @@ from starlette.responses import Response
 
 from shared.runtime.errors import ErrorCode, PoisonError, TransientError
 from shared.runtime.outcomes import code_of, consequence, told_code
-from shared.runtime.settings import BODY_TIMEOUT_S, HEALTH_TIMEOUT_S, MAX_BODY_BYTES
+from shared.runtime.settings import (
+    BODY_TIMEOUT_S,
+    HEALTH_TIMEOUT_S,
+    MAX_BODY_BYTES,
+    MAX_HELD_BYTES,
+    MAX_INLINE_BYTES,
+)
 
+ROOM_AFTER_S: Final = 5  # when to come back with a large body: most are kept by then
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 TITLES: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
@@ -21,14 +29,64 @@ CheckName = Literal["database", "idempotency_store", "broker"]
 Check = Callable[[], Awaitable[None]]
 
 
+class Room:
+    """How much of large bodies an instance holds at a time. What is small needs none, and always finds a place."""
+
+    def __init__(self, limit: int = MAX_HELD_BYTES) -> None:
+        """limit: bytes, of all requests together."""
+        self._left = limit
+
+    @contextmanager
+    def share(self) -> Iterator["Share"]:
+        """Yield one request's share, which is empty, and take back what it has become."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self._left += share.taken
+
+    def take(self, size: int) -> None:
+        """Give up so many bytes.
+
+        Raises:
+            TransientError: there are not as many left (`unavailable`). Others will be done soon.
+        """
+        if size > self._left:
+            raise TransientError("unavailable", "too many large bodies at once", retry_after_s=ROOM_AFTER_S)
+        self._left -= size
+
+
+class Share:
+    """What one request holds of the room. taken: bytes."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.taken = 0
+
+    def grow(self, size: int) -> None:
+        """Hold a body that has come to `size` bytes.
+
+        Raises:
+            TransientError: there is no room for it (`unavailable`).
+        """
+        if size > MAX_INLINE_BYTES:
+            self._room.take(size - self.taken)
+            self.taken = size
+
+
 async def bounded_body(
-    request: Request, *, limit: int = MAX_BODY_BYTES, within_s: float = BODY_TIMEOUT_S
+    request: Request,
+    *,
+    limit: int = MAX_BODY_BYTES,
+    within_s: float = BODY_TIMEOUT_S,
+    share: Share | None = None,
 ) -> bytes:
-    """Return the body, having read no more than `limit` bytes and a chunk.
+    """Return the body, having read no more than `limit` bytes and a chunk. share: grows with what has come.
 
     Raises:
         PoisonError: larger than `limit` (`payload_too_large`), or cut off by the sender (`bad_request`).
-        TransientError: not all there `within_s` (`timeout`): a stalled sender holds neither memory nor a place.
+        TransientError: not all there `within_s` (`timeout`): a stalled sender holds neither memory nor a place. Or
+            there is no room for it (`unavailable`).
     """
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
@@ -41,6 +99,8 @@ async def bounded_body(
                 size += len(chunk)
                 if size > limit:
                     raise PoisonError("payload_too_large")
+                if share is not None:
+                    share.grow(size)
                 chunks.append(chunk)
     except ClientDisconnect as exc:
         raise PoisonError("bad_request", "the body was cut off") from exc

@@ -9,7 +9,7 @@ import hmac
 import json
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
@@ -41,7 +41,7 @@ from shared.runtime.cached import Cached
 from shared.runtime.error_reports import ErrorReports
 from shared.runtime.errors import PoisonError, TransientError
 from shared.runtime.rate_limit import RateLimiter
-from shared.runtime.settings import MAX_BODY_BYTES, Settings
+from shared.runtime.settings import MAX_BODY_BYTES, MAX_HELD_BYTES, MAX_INLINE_BYTES, Settings
 from shared.runtime.signatures import sign
 from tests.documented import Reply, fault
 
@@ -141,13 +141,7 @@ class Sender:
         query: bytes,
         gives_up: bool,
     ) -> Reply:
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "method": method,
-            "path": path, "raw_path": path.encode(), "query_string": query, "root_path": "", "headers": headers,
-            "client": ("192.0.2.1", 4711), "server": ("127.0.0.1", 8080),
-        }  # fmt: skip
         left = iter(chunks)
-        sent: list[MutableMapping[str, Any]] = []
 
         async def receive() -> MutableMapping[str, Any]:
             self.reads += 1
@@ -158,6 +152,24 @@ class Sender:
             if gives_up:
                 return {"type": "http.disconnect"}
             return {"type": "http.request", "body": b"", "more_body": False}
+
+        return await self.stream(path, headers, receive, method=method, query=query)
+
+    async def stream(
+        self,
+        path: str,
+        headers: list[Header],
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        *,
+        method: str = "POST",
+        query: bytes = b"",
+    ) -> Reply:
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "method": method,
+            "path": path, "raw_path": path.encode(), "query_string": query, "root_path": "", "headers": headers,
+            "client": ("192.0.2.1", 4711), "server": ("127.0.0.1", 8080),
+        }  # fmt: skip
+        sent: list[MutableMapping[str, Any]] = []
 
         async def send(message: MutableMapping[str, Any]) -> None:
             sent.append(message)
@@ -518,7 +530,7 @@ def test_a_sender_that_gives_up_has_sent_nothing(sender: Sender, after: int) -> 
 
 
 def test_bodies_of_the_largest_size_at_once_cost_their_own_size_and_two_copies_of_one(sender: Sender) -> None:
-    """An instance's memory has to hold its concurrency times 32 MiB, and no more: joining and checking take turns."""
+    """Joining and checking take turns."""
     chunk = bytes(65_536)
     at_once = 5
     signed = [
@@ -550,6 +562,41 @@ def test_bodies_of_the_largest_size_at_once_cost_their_own_size_and_two_copies_o
         tracemalloc.stop()
     assert {reply.status for reply in replies} == {202}
     assert peak < (at_once + 3) * MAX_BODY_BYTES
+
+
+def test_large_bodies_beyond_the_room_are_sent_away_and_small_ones_find_a_place(sender: Sender) -> None:
+    """Nobody has to sign to hold memory: a body is read before its signature can be checked."""
+    junk, chunk = [(b"content-type", b"text/plain")], bytes(MIB)
+    held, ended = asyncio.Semaphore(0), asyncio.Event()
+
+    class Slow:
+        """Sends all but its last chunk, and that one when it is told to."""
+
+        def __init__(self, chunks: int) -> None:
+            self.left = chunks
+
+        async def receive(self) -> MutableMapping[str, Any]:
+            self.left -= 1
+            if self.left == 0:
+                held.release()
+                await ended.wait()
+            return {"type": "http.request", "body": chunk, "more_body": self.left > 0}
+
+    async def meanwhile() -> tuple[list[int], Reply, Reply]:
+        full = [Slow(32) for _ in range(MAX_HELD_BYTES // (32 << 20))]
+        slow = [asyncio.ensure_future(sender.stream(address(STANDARD), junk, one.receive)) for one in full]
+        for _ in full:
+            await held.acquire()
+        others = [sender.exchange(address(STANDARD), junk, chunks, method="POST", query=b"", gives_up=False)
+                  for chunks in ([bytes(MAX_INLINE_BYTES)], [chunk] * 9)]  # fmt: skip
+        small, large = [await one for one in others]
+        ended.set()
+        return [(await one).status for one in slow], small, large
+
+    slow, small, large = sender.runner.run(meanwhile())
+    assert (small.status, large.status, large.headers["retry-after"]) == (401, 503, "5")
+    assert set(slow) == {401}
+    assert sender.deliver(bytes(MAX_BODY_BYTES), content_type="text/plain").status == 202
 
 
 def test_the_worst_headers_cost_milliseconds(sender: Sender) -> None:
