@@ -1,5 +1,6 @@
 """What a failed message carries to `dead-letters` and back: everything it had, and the way to its letter."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -7,12 +8,15 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.adapters.memory import InMemoryPayloadStore
 from shared.domain.events import Event
+from shared.handlers.claim_check import checked_in, payload_of
 from shared.handlers.dead_letters.replay import message
 from shared.ports.dead_letters import Claimed, Run
 from shared.runtime.dead_letters import failure_of, original, stand_in, to_dead_letter
 from shared.runtime.envelope import acting_id, as_asked, from_headers, to_attributes
 from shared.runtime.errors import UnreadableError
+from shared.runtime.settings import MAX_INLINE_BYTES
 
 EVENT = Event(
     id=UUID(int=1),
@@ -67,6 +71,17 @@ def test_a_replayed_message_is_the_first_one_with_the_way_back_to_its_letter() -
     )
     assert (crashed.letter_id, crashed.replay_id) == (CLAIMED.letter_id, CLAIMED.id)
     assert (crashed.code, crashed.consumer) == ("unhandled", "process_webhook")
+
+
+def test_a_correction_is_read_instead_of_a_payload_that_was_kept_apart() -> None:
+    payloads = InMemoryPayloadStore()
+    whole = replace(EVENT, data=b"x" * (MAX_INLINE_BYTES + 1))
+    apart = asyncio.run(checked_in(whole, payloads))
+    letter = replace(CLAIMED, attributes=to_attributes(apart), body=b"")
+    for run, body, expected in ((RUN, b"", whole.data), (replace(RUN, edited=b"ISA"), b"ISA", b"ISA")):
+        replayed = message(replace(letter, body=body), "webhook-events", run)
+        received = from_headers(pushed(dict(replayed.attributes)), replayed.data)
+        assert payload_of(received.event, payloads) == expected
 
 
 def test_what_failing_and_replaying_added_is_not_published_again() -> None:

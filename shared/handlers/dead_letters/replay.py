@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from shared.domain.events import Message, Topic
+from shared.domain.events import PAYLOAD_REF, PAYLOAD_SHA256, Message, Topic
 from shared.handlers.dead_letters.plan import Planned, plan_replay
 from shared.ports.dead_letters import Asked, Claimed, DeadLetterDesk, Run, Tally, Wanted
 from shared.ports.publisher import Publisher
@@ -24,6 +24,7 @@ POLL_S: Final = 0.2
 MAX_CHUNK: Final = 25
 MAX_CHUNK_BYTES: Final = 8 * 1024 * 1024
 MAX_REPLAY_ID: Final = 64
+APART: Final = (f"ce-{PAYLOAD_REF}", f"ce-{PAYLOAD_SHA256}")
 
 Ended = Literal[
     "done",
@@ -137,8 +138,13 @@ def check_run(wanted: Wanted, run: Run, limits: Limits) -> None:
 
 
 def message(claimed: Claimed, topic: Topic, run: Run) -> Message:
-    """Return the letter as it was first published, with what lets a failure find its way back to it."""
+    """Return the letter as it was first published, with what lets a failure find its way back to it.
+
+    A corrected body is in its message: a payload that was kept apart is not to be read instead.
+    """
     attributes = original(claimed.attributes)
+    if run.edited is not None:
+        attributes = {name: value for name, value in attributes.items() if name not in APART}
     attributes |= {LETTER: str(claimed.letter_id), REPLAY: str(claimed.id)}
     if run.replay_id:
         attributes |= {REPLAY_ID: run.replay_id, REPLAY_FOR: claimed.consumer}
