@@ -30,6 +30,7 @@ CONSUMER: Final = "receive_webhook"
 SECRET_RETRY_S: Final = (
     10.0  # a failed signature rereads secrets at most this often: a rotation needs no restart
 )
+DECOYS: Final = 64  # shared by all unknown connections: made-up ids cost no more look-ups of secrets
 SecretKey = tuple[UUID, str]
 NOBODY: Final = Connection(
     id=UUID(int=0),
@@ -82,7 +83,8 @@ class Ingress:
     """What accepting needs of the world. monotonic_s: a clock that never steps, for rates.
 
     secrets: by the connection that was asked for as well as by name. All unknown connections share one secret's name;
-    remembered by name alone, it would be read less often than a known connection's, and a sender could time that.
+    remembered by name alone, it would be read less often than a known connection's, and a sender could time that. By
+    each id that anybody makes up, it would be read so often that Secret Manager's quota is used up for all.
     """
 
     connections: Cached[UUID, Connection | None]
@@ -148,7 +150,7 @@ async def _authenticate(delivery: RawDelivery, ingress: Ingress) -> tuple[Connec
     asked = _asked(delivery)
     known = await _find(asked, delivery.provider, ingress)
     connection = known or NOBODY
-    secret = (asked, connection.secret_name)
+    secret = (known.id if known else UUID(int=asked.int % DECOYS), connection.secret_name)
     now = ingress.clock()
     try:
         secrets = await ingress.secrets.get(secret)

@@ -13,7 +13,15 @@ from shared.adapters.memory import (
     InMemoryPublisher,
     InMemorySecretStore,
 )
-from shared.handlers.accept_webhook import SECRET_RETRY_S, Accepted, Ingress, RawDelivery, accept_webhook
+from shared.handlers.accept_webhook import (
+    DECOYS,
+    NOBODY,
+    SECRET_RETRY_S,
+    Accepted,
+    Ingress,
+    RawDelivery,
+    accept_webhook,
+)
 from shared.ports.connections import Connection
 from shared.runtime.cached import Cached
 from shared.runtime.errors import PoisonError
@@ -138,3 +146,12 @@ async def test_an_unknown_connection_reads_as_often_as_a_known_one(ingresses: In
     assert await ingresses.refusal("forged") == "invalid_signature"
     assert set(ingresses.secrets.reads.values()) == {1}
     assert len(ingresses.secrets.reads) == 2
+
+
+async def test_made_up_connections_cost_a_bounded_number_of_look_ups(ingresses: Ingresses) -> None:
+    for _ in range(10 * DECOYS):
+        assert (
+            await ingresses.refusal("forged", connection=replace(CONNECTION, id=uuid4()))
+            == "invalid_signature"
+        )
+    assert ingresses.secrets.reads[NOBODY.secret_name] <= DECOYS
