@@ -6,6 +6,7 @@ the process dies in between.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -13,6 +14,7 @@ from uuid import UUID
 import orjson
 
 from shared.domain.events import Received
+from shared.domain.ids import derive
 from shared.handlers.action_outcomes import outgoing, released
 from shared.handlers.portal_visit import Done, Later, Worker, visit
 from shared.ports.ledger import ActionClaim, Ended, Waits
@@ -25,7 +27,10 @@ if __debug__:
 CONSUMER: Final = "execute_action"
 MOST_RELEASED: Final = 4  # parked actions that are due: what one message wakes
 LAST_ATTEMPT: Final = 5  # schemas/topics.json: the delivery after which a message would be a dead letter
-SOON: Final = timedelta(minutes=10)  # the longest back-off of a message
+PATIENCE: Final = timedelta(
+    seconds=30
+)  # three of the shortest back-offs: deliveries are left after it, counted or not
+BUSY: Final = timedelta(seconds=20)  # a seat is mostly left long before its lease is over
 
 
 def execute_action(received: Received, *, worker: Worker) -> Emitted:
@@ -58,6 +63,8 @@ def execute_action(received: Received, *, worker: Worker) -> Emitted:
 def _attend(received: Received, claim: ActionClaim, worker: Worker) -> Emitted:
     match visit(claim, worker):
         case Later(until=until, code=code):
+            if until is not None and code == "portal_busy":
+                until = min(until, worker.clock() + BUSY)
             worker.ledger.postpone(claim, until=until, code=code)
             return _wait(received, claim.action_id, until, code, worker)
         case Done() as done:
@@ -88,18 +95,25 @@ def _end(received: Received, claim: ActionClaim, done: Done, worker: Worker) -> 
 def _wait(received: Received, action_id: UUID, until: datetime | None, code: str, worker: Worker) -> Emitted:
     """Let the message come back if that is soon; else park the action, and it is released when it is due.
 
+    Soon is told by the request's age. Pub/Sub need not say which delivery this is, and after five it is a dead letter.
+
     Raises:
         TransientError: come back.
     """
-    soon = code != "switched_off" and until is not None and until - worker.clock() <= SOON
+    soon = code != "switched_off" and until is not None and until <= received.event.time + PATIENCE
     if soon and received.attempt < LAST_ATTEMPT:
         raise TransientError("not_yet", f"action {action_id}: {code}")
-    with worker.record.event(CONSUMER, received) as transaction:
+    with worker.record.event(CONSUMER, _copy(received) if code == "held" else received) as transaction:
         if not transaction.repeat:
             transaction.park_action(action_id)
             due = transaction.release_actions(now=worker.clock(), most=MOST_RELEASED)
             transaction.emit(released(due, received.event, worker.clock()))
     return transaction.emitted
+
+
+def _copy(received: Received) -> Received:
+    """Return the message under an id of its own: whoever is at the action may have it, and ends with its inbox row."""
+    return replace(received, event=replace(received.event, id=derive(received.event.id, "copy")))
 
 
 def _nothing_left(received: Received, worker: Worker) -> Emitted:

@@ -15,9 +15,7 @@ TRACES: tuple[Traces, ...] = get_args(Traces)
 Name = TypeVar("Name", bound=str)
 
 MAX_BODY_BYTES = 32 * 1024 * 1024  # what Cloud Run takes of a request
-MAX_HELD_BYTES = (
-    256 * 1024 * 1024
-)  # of large bodies, in one instance of ingress: each is copied once on its way
+MAX_HELD_BYTES = 256 * 1024 * 1024  # of large bodies in one instance of ingress: each is copied once
 MAX_INLINE_BYTES = 256 * 1024  # a larger body is kept in a store, and its message says where
 MAX_EDITED_BYTES = 8 * 1024 * 1024  # a corrected dead letter goes in its message: Pub/Sub takes 10 MB of one
 BODY_TIMEOUT_S = 120.0  # 32 MiB at 280 KB/s

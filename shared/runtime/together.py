@@ -21,9 +21,7 @@ InThread = Callable[[Callable[[], Sequence[Emitted]]], Awaitable[Sequence[Emitte
 
 MAX_EVENTS: Final = 64
 MAX_BYTES: Final = 512 * 1024  # of payloads; a larger one has a transaction to itself
-LARGE_AT_A_TIME: Final = (
-    2  # of all customers' whose payload is kept apart: up to 32 MiB, and many times that as JSON
-)
+LARGE_AT_A_TIME: Final = 2  # whose payload is kept apart: up to 32 MiB, and many times that as JSON
 
 
 class Together:

@@ -122,7 +122,10 @@ def test_sixteen_copies_at_once_file_once(desk: Desk) -> None:
         results = list(threads.map(deliver, range(16)))
     assert len(desk.portals.filed) == 1
     assert "1 messages" in results
-    assert set(results) <= {"1 messages", "not_yet", "unavailable"}
+    assert set(results) <= {"1 messages", "0 messages", "unavailable"}
+    assert (
+        desk.row(received)["state"] == "settled"
+    )  # copies that came meanwhile took nothing from who was at it
 
 
 def test_what_a_payer_refuses_has_failed_and_the_customer_is_told(desk: Desk) -> None:
@@ -153,17 +156,13 @@ def test_a_failure_of_the_moment_waits_longer_each_time_and_then_is_a_persons(de
     desk.portals.fail("prepare", *(TransientError("portal_unavailable") for _ in range(9)))
     for nth, wait in enumerate(RETRY_AFTER, start=1):
         before = desk.clock()
-        if wait <= timedelta(minutes=10):
-            assert refused(desk, received) == "not_yet"
-        else:
-            assert desk.do(received).messages == ()  # parked: its message is not kept waiting
+        assert desk.do(received).messages == ()  # parked: its message is not kept waiting
         row = desk.row(received)
         assert (row["state"], row["attempts"], row["code"]) == ("requested", nth, "portal_unavailable")
         assert row["due_at"] - before == wait
-        assert row["parked"] is (wait > timedelta(minutes=10))
+        assert row["parked"]
         desk.clock.forward(wait.total_seconds())
-        if row["parked"]:
-            [received] = desk.again(desk.do(desk.request("check_claim_status")))  # another action wakes it
+        [received] = desk.again(desk.do(desk.request("check_claim_status")))  # another action wakes it
     desk.do(received)
     assert (desk.row(received)["state"], desk.row(received)["code"]) == ("open", "gave_up")
 
@@ -203,12 +202,13 @@ def test_before_it_can_be_listed_it_is_not_called_absent(open_desk: Callable[...
     desk = open_desk(visible_after_s=300)
     desk.portals.lose_replies = 1
     received = desk.request()
-    assert refused(desk, received) == "not_yet"
+    assert desk.do(received).messages == ()
     desk.clock.forward(100)
-    assert refused(desk, received, attempt=2) == "not_yet"
+    assert desk.again(desk.do(desk.request("check_claim_status"))) == []
     assert desk.row(received)["attempts"] == 1  # not due: nobody signed in
     desk.clock.forward(201)
-    desk.do(received, attempt=3)
+    [again] = desk.again(desk.do(desk.request("check_claim_status")))
+    desk.do(again)
     assert desk.row(received)["state"] == "settled"
     assert len(desk.portals.filed) == 1
 
@@ -275,9 +275,10 @@ def test_committing_past_its_lease_is_reconciled_and_never_claimed_anew(desk: De
         now=desk.clock(),
         lease_s=LEASE_S,
     )
-    assert refused(desk, received) == "not_yet"  # its worker may still be at it
+    assert desk.do(received).messages == ()  # its worker may still be at it
     desk.clock.forward(LEASE_S + 1)
-    desk.do(received, attempt=2)
+    [again] = desk.again(desk.do(desk.request("check_claim_status")))
+    desk.do(again)
     row = desk.row(received)
     assert (row["state"], row["submissions"]) == ("settled", 2)
     assert [visit["reconciling"] for visit in desk.visits(received)] == [True]
@@ -444,6 +445,25 @@ def test_one_credential_is_signed_in_once_at_a_time(desk: Desk) -> None:
     desk.clock.forward(LEASE_S)
     desk.do(received, attempt=2)
     assert desk.row(received)["state"] == "settled"
+
+
+def test_an_action_is_refused_for_half_a_minute_and_then_parked_whether_deliveries_are_counted_or_not(
+    desk: Desk,
+) -> None:
+    desk.worker.seats.take(
+        desk.payer,
+        f"{desk.customer}-{desk.payer}-portal-credentials",
+        token=uuid4(),
+        now=desk.clock(),
+        lease_s=600,
+        manners=Manners(),
+    )
+    waiting = desk.request()
+    for _ in range(4):  # the fifth delivery would be the last; ten seconds are the shortest back-off
+        with suppress(TransientError):
+            desk.do(waiting, attempt=1)
+        desk.clock.forward(10)
+    assert desk.row(waiting)["parked"]
 
 
 def test_at_its_last_delivery_a_waiting_action_is_parked_and_released_by_the_next_that_ends(
@@ -664,9 +684,9 @@ def test_a_worker_that_stood_still_until_its_lease_ended_does_not_press_submit(d
     frozen = Frozen(desk.pipeline.app.engine)
     frozen.clock = desk.clock
     received = desk.request()
-    assert refused(desk, received, worker=replace(desk.worker, ledger=frozen)) == "not_yet"
+    [again] = desk.again(desk.do(received, worker=replace(desk.worker, ledger=frozen)))
     assert desk.portals.filed == []
-    desk.do(received, attempt=2)
+    desk.do(again)
     assert (desk.row(received)["state"], desk.row(received)["submissions"]) == ("settled", 2)
 
 

@@ -185,7 +185,7 @@ RETURNING id, subject, type, releases,
     (SELECT o.attributes ->> 'traceparent' FROM outbox o WHERE o.id = actions.id) AS trace_parent,
     (SELECT o.attributes ->> 'ce-rulechain' FROM outbox o WHERE o.id = actions.id) AS chain
 """  # noqa: S608 - constants
-RELEASE = text(DUE.format(waiting="parked"))
+RELEASE = text(DUE.format(waiting="parked AND ended_at IS NULL"))
 RELEASE_STALE = text(
     DUE.format(
         waiting="ended_at IS NULL AND state IN ('requested', 'claimed', 'committing', 'unknown')"
