@@ -4,13 +4,14 @@ import asyncio
 import contextvars
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
 from shared.ports.clock import Clock, system_clock
 from shared.runtime import log, spans
 from shared.runtime.batcher import Batcher
+from shared.runtime.built_once import built_once
 from shared.runtime.cached import Cached
 from shared.runtime.ending import before_ending
 from shared.runtime.error_reports import ErrorReports
@@ -58,7 +59,7 @@ class App:
         self.settings = settings
         self.clock = clock
 
-    @cached_property
+    @built_once
     def engine(self) -> "Engine":
         """The record's connections, as the role that row-level security binds."""
         from shared.adapters.postgres.engine import build_engine
@@ -70,21 +71,21 @@ class App:
             counted=self._connections,
         )
 
-    @cached_property
+    @built_once
     def local_engine(self) -> "Engine":
         """The embedded runtime's own database."""
         from shared.adapters.embedded.engine import build_local_engine
 
         return build_local_engine(self.settings)
 
-    @cached_property
+    @built_once
     def record(self) -> "EventRecord":
         """The record of claims, decisions and messages."""
         from shared.adapters.postgres.record import PostgresEventRecord
 
         return PostgresEventRecord(self.engine)
 
-    @cached_property
+    @built_once
     def scheduler_engine(self) -> "Engine":
         """The record's connections, as the role that lists customers and opens runs."""
         from shared.adapters.postgres.engine import build_engine
@@ -94,7 +95,7 @@ class App:
             self.settings, user=own, database=self.settings.database_name, counted=self._connections
         )
 
-    @cached_property
+    @built_once
     def metrics(self) -> "Metrics":
         """What this process counts, where the settings ask for it."""
         from shared.runtime.metrics import Metrics
@@ -105,21 +106,21 @@ class App:
     def _connections(self) -> "Callable[[int], None] | None":
         return self.metrics.connections_changed if self.settings.metrics else None
 
-    @cached_property
+    @built_once
     def backlog(self) -> "Backlog":
         """What waits for somebody."""
         from shared.adapters.postgres.backlog import PostgresBacklog
 
         return PostgresBacklog(self.scheduler_engine)
 
-    @cached_property
+    @built_once
     def job_runs(self) -> "JobRuns":
         """Runs of scheduled jobs."""
         from shared.adapters.postgres.jobs.runs import PostgresJobRuns
 
         return PostgresJobRuns(self.scheduler_engine)
 
-    @cached_property
+    @built_once
     def callers(self) -> "CallerVerifier":
         """Who may fire a job."""
         if self.settings.runtime == "gcp":
@@ -133,7 +134,7 @@ class App:
 
         return SecretCallerVerifier(FileSecretStore(self.settings.home / "secrets"))
 
-    @cached_property
+    @built_once
     def keys(self) -> "IdempotencyStore":
         """Who owns a delivery."""
         if self.settings.runtime == "embedded":
@@ -144,7 +145,7 @@ class App:
 
         return FirestoreIdempotencyStore(project_id=self.settings.project_id, clock=self.clock)
 
-    @cached_property
+    @built_once
     def publisher(self) -> "Publisher":
         """Where messages go."""
         if self.settings.runtime == "embedded":
@@ -155,7 +156,7 @@ class App:
 
         return PubSubPublisher(project_id=self.settings.project_id)
 
-    @cached_property
+    @built_once
     def registry(self) -> "ConnectionRegistry":
         """Connections as they are now."""
         if self.settings.runtime == "embedded":
@@ -166,7 +167,7 @@ class App:
 
         return FirestoreConnectionRegistry(project_id=self.settings.project_id)
 
-    @cached_property
+    @built_once
     def secret_store(self) -> "SecretStore":
         """Secrets as they are now."""
         if self.settings.runtime == "gcp":
@@ -177,26 +178,26 @@ class App:
 
         return FileSecretStore(self.settings.home / "secrets")
 
-    @cached_property
+    @built_once
     def connections(self) -> "Cached[UUID, Connection | None]":
         """Connections, a minute old at most."""
         return Cached(self.registry.get, ttl_s=CONNECTION_CACHE_S, now_s=time.monotonic)
 
-    @cached_property
+    @built_once
     def secrets(self) -> "Cached[SecretKey, tuple[str, ...]]":
         """Secrets, five minutes old at most."""
         return Cached(
             lambda key: self.secret_store.versions(key[1]), ttl_s=SECRET_CACHE_S, now_s=time.monotonic
         )
 
-    @cached_property
+    @built_once
     def room(self) -> "Room":
         """What ingress holds of large bodies."""
         from shared.runtime.http import Room
 
         return Room()
 
-    @cached_property
+    @built_once
     def ingress(self) -> "Ingress":
         """What `accept_webhook` needs."""
         from shared.handlers.accept_webhook import Ingress
@@ -212,7 +213,7 @@ class App:
             monotonic_s=time.monotonic,
         )
 
-    @cached_property
+    @built_once
     def book(self) -> "RuleBook":
         """Customers' compiled rules."""
         from shared.handlers.rule_book import RuleBook
@@ -220,7 +221,7 @@ class App:
 
         return RuleBook(IndexedEngine())
 
-    @cached_property
+    @built_once
     def notifier(self) -> "Notifier":
         """E-mail, Slack and outbound webhooks."""
         from shared.adapters.notifiers.email import SmtpNotifier, SmtpSettings
@@ -249,28 +250,28 @@ class App:
         name = self.settings.smtp_secret_name
         return next(iter(self.secret_store.versions(name)), "") if name else ""
 
-    @cached_property
+    @built_once
     def notification_log(self) -> "NotificationLog":
         """Which channels are done with."""
         from shared.adapters.postgres.notification_log import PostgresNotificationLog
 
         return PostgresNotificationLog(self.engine)
 
-    @cached_property
+    @built_once
     def manners(self) -> "Mapping[str, Manners]":
         """How payers' portals are to be treated."""
         from shared.portals.manners import read_manners
 
         return read_manners(self.settings.portal_manners)
 
-    @cached_property
+    @built_once
     def browser(self) -> "BrowserHost":
         """The worker's one Chromium; started by its first use."""
         from shared.portals.browser import BrowserHost
 
         return BrowserHost(self.settings.chromium)
 
-    @cached_property
+    @built_once
     def headless_shell(self) -> "BrowserHost":
         """The lighter one, for documents and for portals that it will do for; Chromium itself where there is none."""
         from shared.portals.browser import BrowserHost
@@ -279,7 +280,7 @@ class App:
         found = find_headless_shell()
         return BrowserHost(found) if found else self.browser
 
-    @cached_property
+    @built_once
     def portals(self) -> "Portals":
         """Payers' portals."""
         from shared.adapters.postgres.code_windows import PostgresCodeWindows
@@ -295,14 +296,14 @@ class App:
             lighter=Lighter(self.headless_shell, shell_will_do(self.manners)),
         )
 
-    @cached_property
+    @built_once
     def pdf_printer(self) -> "PdfPrinter":
         """Prints letters and reports."""
         from shared.portals.pdf import ChromiumPdfPrinter
 
         return ChromiumPdfPrinter(self.headless_shell)
 
-    @cached_property
+    @built_once
     def evidence(self) -> "EvidenceStore":
         """What shows that actions were done."""
         if self.settings.runtime == "gcp":
@@ -313,14 +314,14 @@ class App:
 
         return FileEvidenceStore(self.settings.home / "evidence")
 
-    @cached_property
+    @built_once
     def payloads(self) -> "PayloadStore":
         """Payloads that no message holds."""
         from shared.adapters.payloads import StoredPayloads
 
         return StoredPayloads(self.evidence)
 
-    @cached_property
+    @built_once
     def worker(self) -> "Worker":
         """What `execute_action` needs."""
         from shared.adapters.postgres.cases import PostgresCaseFiles
@@ -345,7 +346,7 @@ class App:
             single_practice=self.settings.single_practice,
         )
 
-    @cached_property
+    @built_once
     def _portal_threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.settings.portal_sessions, thread_name_prefix="portal")
 
@@ -354,7 +355,7 @@ class App:
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._portal_threads, context.run, work)
 
-    @cached_property
+    @built_once
     def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.settings.pool_size, thread_name_prefix="work")
 
@@ -363,7 +364,7 @@ class App:
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, work)
 
-    @cached_property
+    @built_once
     def process_webhook(self) -> "Together":
         """Payers' payloads, those of one customer in one transaction."""
         from shared.handlers.process_webhook import process_webhook as handler
@@ -372,7 +373,7 @@ class App:
             partial(handler, record=self.record, payloads=self.payloads, clock=self.clock), self.in_thread
         )
 
-    @cached_property
+    @built_once
     def apply_rules(self) -> "Together":
         """Domain events, those of one customer in one transaction."""
         from shared.handlers.apply_rules import apply_rules as handler
@@ -381,7 +382,7 @@ class App:
             partial(handler, record=self.record, book=self.book, clock=self.clock), self.in_thread
         )
 
-    @cached_property
+    @built_once
     def _marks(self) -> "Batcher[Emitted, None]":
         return Batcher(self._mark_all)
 
