@@ -41,12 +41,13 @@ def claim_numbers(
     connection: Connection, customer_id: UUID, asked: Iterable[str], noted: Mapping[str, str]
 ) -> Mapping[str, str]:
     """Note the numbers of claims by their names; return those of the names that are asked for, where they are known."""
-    names = sorted({*asked, *noted})
-    common = {"customer_id": str(customer_id)}
-    connection.execute(LOCK, {**common, "names": names})
+    wanted, common = sorted(asked), {"customer_id": str(customer_id)}
+    connection.execute(LOCK, {**common, "names": sorted({*wanted, *noted})})
     if noted:
         connection.execute(NOTE, {**common, "numbers": orjson.dumps(dict(noted)).decode()})
-    return {row.name: row.claim_number for row in connection.execute(ASK, {**common, "names": names})}
+    if not wanted:
+        return {}
+    return {row.name: row.claim_number for row in connection.execute(ASK, {**common, "names": wanted})}
 
 
 def take_over(connection: Connection, claims: Mapping[UUID, UUID]) -> set[UUID]:
