@@ -10,6 +10,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from shared.domain.claims import Adjustment, Patient
+from shared.domain.reasons import denials
 
 Reason = Literal[
     "medical_necessity",
@@ -37,7 +38,6 @@ REASONS: Final[Mapping[str, Reason]] = {
     "234": "bundling",  # not paid separately
     "236": "bundling",  # not compatible with another procedure of the same day
 }
-CONTRACTUAL: Final = frozenset({("CO", "45"), ("CO", "253"), ("CO", "131")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,8 @@ class ClaimCase:
 
     @property
     def denials(self) -> tuple[Adjustment, ...]:
-        """Why the payer did not pay, the largest amount first; not the patient's share, nor what the contract takes."""
-        reasons = [a for a in self.adjustments if a.group != "PR" and (a.group, a.carc) not in CONTRACTUAL]
-        return tuple(sorted(reasons, key=lambda a: (-abs(a.amount_cents), a.carc)))
+        """Why the payer refused, the largest amount first."""
+        return denials(self.adjustments)
 
     @property
     def carc(self) -> str:
@@ -111,8 +110,8 @@ class ClaimCase:
     @property
     def disputed_cents(self) -> int:
         """What is asked for: what was denied, or what the contract is short."""
-        if self.denials:
-            return sum(a.amount_cents for a in self.denials)
+        if denied_cents := sum(a.amount_cents for a in self.denials):
+            return denied_cents
         if self.contracted_cents is not None:
             return max(0, self.contracted_cents - self.paid_cents - self.patient_cents)
         return self.charge_cents - self.paid_cents - self.patient_cents

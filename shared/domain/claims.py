@@ -180,6 +180,11 @@ class ClaimPayment:
     claim_name: str = ""
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def reasons(self) -> tuple[Adjustment, ...]:
+        """All adjustments, the claim's and its lines'."""
+        return self.adjustments + tuple(a for line in self.lines for a in line.adjustments)
+
 
 @dataclass(frozen=True, slots=True)
 class RemittanceSummary:

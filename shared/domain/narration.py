@@ -28,9 +28,8 @@ from shared.domain.claims import (
 from shared.domain.events import Event, EventType
 from shared.domain.ids import authorization_id, claim_id, derive, payment_id
 from shared.domain.narration_facts import Facts, Told, digest, written
+from shared.domain.reasons import denials
 from shared.domain.statement_narration import tell_statement
-
-CONTRACTUAL = frozenset({"45", "253", "131"})  # what the contract takes off a charge is not what was denied
 
 PAYMENT_EVENTS: Mapping[PaymentStatus, EventType] = {
     PaymentStatus.PAID: "claim.paid",
@@ -115,12 +114,8 @@ def _payment(customer: UUID, payment: ClaimPayment) -> Facts:
 
 
 def _denial(payment: ClaimPayment) -> Facts:
-    """Return the reasons, largest amount first; the amount is what neither payer, patient nor contract covers."""
-    adjustments = payment.adjustments + tuple(a for line in payment.lines for a in line.adjustments)
-    reasons = sorted(
-        (a for a in adjustments if a.group != "PR" and not _is_contractual(a)),
-        key=lambda a: (-abs(a.amount_cents), a.carc),
-    )
+    """Return the reasons that refuse a service, and what they come to."""
+    reasons = denials(payment.reasons)
     remarks = [*payment.remarks, *(remark for line in payment.lines for remark in line.remarks)]
     return {
         "carc": reasons[0].carc if reasons else None,
@@ -132,14 +127,11 @@ def _denial(payment: ClaimPayment) -> Facts:
 
 
 def _denied_cents(payment: ClaimPayment, reasons: Sequence[Adjustment]) -> int | None:
-    """Return what was denied: the sum of the reasons, or the whole charge of a denial that states none."""
-    if reasons:
-        return sum(a.amount_cents for a in reasons)
-    return payment.charge_cents if payment.status is PaymentStatus.DENIED else None
-
-
-def _is_contractual(adjustment: Adjustment) -> bool:
-    return adjustment.group == "CO" and adjustment.carc in CONTRACTUAL
+    """Return what was denied: the sum of the reasons, or the whole charge of a denial that states no amount."""
+    amount_cents = sum(a.amount_cents for a in reasons)
+    if payment.status is PaymentStatus.DENIED:
+        return amount_cents or payment.charge_cents
+    return amount_cents if reasons else None
 
 
 def _submission(customer: UUID, claim: SubmittedClaim) -> Facts:

@@ -169,7 +169,7 @@ RECOMPUTED = {
             ORDER BY decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC LIMIT 1
         ) AS l LEFT JOIN LATERAL (
             SELECT carc FROM adjustments
-            WHERE owner_id = l.id AND group_code <> 'PR' AND NOT (group_code = 'CO' AND carc IN ('45', '131', '253'))
+            WHERE owner_id = l.id AND carc NOT IN ('1', '2', '3', '23', '45', '131', '253')
             ORDER BY abs(amount_cents) DESC, carc LIMIT 1
         ) AS r ON true
         WHERE c.customer_id = CAST(:c AS uuid) AND c.decided_on IS NOT NULL AND c.status = 'denied'

@@ -97,7 +97,7 @@ LOOKUPS: list[tuple[str, TextClause, dict[str, Any]]] = [
         decisions.DENIAL_RATE,
         {"payer_key": "payer-1", "procedure": "1", "since": "2026-01-01"},
     ),
-    ("fold claims", claims.FOLD_CLAIMS, {"ids": [ID], "contractual": ["45"]}),
+    ("fold claims", claims.FOLD_CLAIMS, {"ids": [ID], "no_denials": ["45"]}),
 ]
 
 

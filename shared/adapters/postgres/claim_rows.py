@@ -22,6 +22,7 @@ from shared.domain.claims import (
     whole_units,
 )
 from shared.domain.ids import authorization_id, claim_id, payment_id, remittance_id
+from shared.domain.reasons import is_denial
 
 Row = dict[str, object]
 
@@ -57,9 +58,7 @@ def advices(
         if key not in advices:
             advices[key] = _remittance(customer_id, p.event_id, p.record.remittance)
     adjustments = [
-        row
-        for p in payments
-        for row in _adjustments(payment_id(customer_id, p.record), _all_adjustments(p.record))
+        row for p in payments for row in _adjustments(payment_id(customer_id, p.record), p.record.reasons)
     ]
     for s in summaries:
         adjustments += _adjustments(remittance_id(customer_id, s.record.remittance), s.record.adjustments)
@@ -204,7 +203,9 @@ def _paid_lines(customer_id: UUID, payment: ClaimPayment) -> Iterator[Row]:
     sign = -1 if payment.status is PaymentStatus.REVERSED else 1
     of_claim = payment.adjustments if len(payment.lines) == 1 else ()
     for line in payment.lines:
-        patient_cents = sum(a.amount_cents for a in (*line.adjustments, *of_claim) if a.group == "PR")
+        patient_cents = sum(
+            a.amount_cents for a in (*line.adjustments, *of_claim) if a.group == "PR" and not is_denial(a)
+        )
         if line.paid_cents + patient_cents:
             yield {
                 "payment_id": payment_id(customer_id, payment),
@@ -234,10 +235,6 @@ def _authorization(customer_id: UUID, event_id: UUID, stated: Authorization) -> 
         "units_used": stated.units_used,
         "stated_on": stated.stated_on,
     }
-
-
-def _all_adjustments(payment: ClaimPayment) -> tuple[Adjustment, ...]:
-    return payment.adjustments + tuple(a for line in payment.lines for a in line.adjustments)
 
 
 def _adjustments(owner: UUID, adjustments: Iterable[Adjustment]) -> list[Row]:

@@ -28,7 +28,7 @@ from shared.domain.claims import (
     SubmittedClaim,
 )
 from shared.domain.ids import claim_id
-from shared.domain.narration import CONTRACTUAL
+from shared.domain.reasons import NOT_A_DENIAL
 
 PLACE_SUBMITTED_CLAIMS = text("""
 INSERT INTO claims AS c (
@@ -172,8 +172,7 @@ WITH before AS (
 ), reasons AS (
     SELECT DISTINCT ON (l.claim_id) l.claim_id, a.carc
     FROM latest l JOIN adjustments a ON a.owner_id = l.id
-    WHERE l.status = 'denied' AND a.group_code <> 'PR'
-        AND NOT (a.group_code = 'CO' AND a.carc = ANY(CAST(:contractual AS text[])))
+    WHERE l.status = 'denied' AND a.carc <> ALL(CAST(:no_denials AS text[]))
     ORDER BY l.claim_id, abs(a.amount_cents) DESC, a.carc
 ), folded AS (
     SELECT c.id, s.paid_cents, s.patient_cents, s.first_paid_on, s.first_status, l.status, l.decided_on,
@@ -323,9 +322,8 @@ def fold(connection: Connection, customer_id: UUID, claim_ids: Iterable[UUID]) -
     """Bring claims, and the daily statistics they count in, up to date with their payments."""
     ids = [str(key) for key in claim_ids]
     if ids:
-        connection.execute(
-            FOLD_CLAIMS, {"customer_id": str(customer_id), "ids": ids, "contractual": sorted(CONTRACTUAL)}
-        )
+        asked = {"customer_id": str(customer_id), "ids": ids, "no_denials": sorted(NOT_A_DENIAL)}
+        connection.execute(FOLD_CLAIMS, asked)
 
 
 def _by_kind(

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.domain.claims import Adjustment, PaymentStatus
-from shared.formats.decision import CLAIM_STATUS, NOT_A_DENIAL, Stated, decide, is_denial
+from shared.formats.decision import CLAIM_STATUS, Stated, decide
 
 PAID, PARTLY, DENIED, REVERSED = PaymentStatus
 
@@ -39,10 +39,17 @@ def decided(
         ("1", 0, "CO-45 60, CO-97 40", DENIED),
         ("1", 0, "CO-22", DENIED),
         ("1", 0, "CO-999", DENIED),
+        # Refused, and so left to the patient: unknown, no longer covered, or the service is not.
+        ("1", 0, "PR-31", DENIED),
+        ("1", 0, "PR-27", DENIED),
+        ("1", 0, "PR-204", DENIED),
+        ("1", 0, "CO-45 60, PR-96 40", DENIED),
+        ("1", 60, "PR-204 40", PARTLY),
         # The patient owes it, the contract takes it off, or somebody else paid.
         ("1", 0, "PR-1", PAID),
         ("1", 0, "PR-2 20, PR-3 80", PAID),
-        ("1", 0, "PR-204", PAID),
+        ("1", 0, "PR-45", PAID),
+        ("1", 0, "PR-201", PAID),
         ("1", 0, "CO-45", PAID),
         ("1", 0, "CO-45 60, PR-1 40", PAID),
         ("2", 0, "OA-23", PAID),
@@ -101,19 +108,3 @@ def test_nothing_paid_on_nothing_charged_is_no_denial() -> None:
 def test_nothing_paid_without_any_reason_is_a_denial() -> None:
     assert decided() is DENIED
     assert decided(patient=100) is PAID
-
-
-def test_the_patients_share_is_never_a_denial_and_every_other_group_can_be() -> None:
-    assert not is_denial(Adjustment("PR", "96", 100))
-    assert all(is_denial(Adjustment(group, "96", 100)) for group in ("CO", "OA", "PI", "CR", ""))
-
-
-@pytest.mark.parametrize(
-    "carc", ["16", "18", "22", "26", "27", "29", "50", "96", "97", "109", "197", "252", "B7", "A1"]
-)
-def test_the_common_denials_are_not_excused(carc: str) -> None:
-    assert carc not in NOT_A_DENIAL
-
-
-def test_every_excuse_says_why() -> None:
-    assert all(NOT_A_DENIAL.values())
