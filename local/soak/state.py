@@ -182,7 +182,8 @@ LAWS: Final[Mapping[str, str]] = {
     """,
     "claims whose dollars are not the sum of their payments": """
         SELECT count(*) FROM claims c WHERE c.paid_cents <> (
-            SELECT coalesce(sum(paid_cents), 0) FROM claim_payments p WHERE p.claim_id = c.id)
+            SELECT coalesce(sum(paid_cents), 0) FROM claim_payments p
+            WHERE p.claim_id = c.id AND p.status <> 'not_decided')
     """,
 }
 

@@ -46,6 +46,7 @@ class PaymentStatus(StrEnum):
     PARTIALLY_PAID = "partially_paid"  # some was paid, and some denied
     DENIED = "denied"
     REVERSED = "reversed"  # its amounts are negative: they take an earlier payment back
+    NOT_DECIDED = "not_decided"  # pended, passed on or only priced: no decision yet, and no money
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from shared.domain.claims import (
 from shared.domain.events import Event, EventType
 from shared.domain.ids import authorization_id, claim_id, derive, payment_id
 from shared.domain.narration_facts import Facts, Told, digest, written
-from shared.domain.reasons import denials
+from shared.domain.reasons import denials, is_priced
 from shared.domain.statement_narration import tell_statement
 
 PAYMENT_EVENTS: Mapping[PaymentStatus, EventType] = {
@@ -36,6 +36,7 @@ PAYMENT_EVENTS: Mapping[PaymentStatus, EventType] = {
     PaymentStatus.PARTIALLY_PAID: "claim.paid",
     PaymentStatus.DENIED: "claim.denied",
     PaymentStatus.REVERSED: "claim.reversed",
+    PaymentStatus.NOT_DECIDED: "claim.status_changed",
 }
 
 
@@ -107,10 +108,25 @@ def _payment(customer: UUID, payment: ClaimPayment) -> Facts:
         "status_code": payment.status_code,
         "service_on": payment.service_on,
         "decided_on": payment.decided_on,
+        "priced": is_priced(payment),
         "diagnoses": payment.diagnoses,
         **_lines(payment.lines),
     }
+    if payment.status is PaymentStatus.NOT_DECIDED:
+        return {"claim": claim, "status": _standing(payment)}
     return {"claim": claim, "denial": _denial(payment)}
+
+
+def _standing(payment: ClaimPayment) -> Facts:
+    return {
+        "level": "claim",
+        "outcome": payment.status,
+        "categories": [],
+        "codes": [],
+        "payer_claim_number": payment.payer_claim_number or None,
+        "stated_on": payment.decided_on,
+        "payer_id": payment.remittance.payer.key,
+    }
 
 
 def _denial(payment: ClaimPayment) -> Facts:

@@ -8,7 +8,7 @@ Source: X12 code lists 139 (claim adjustment reasons) and 1033 (adjustment group
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from shared.domain.claims import Adjustment
+from shared.domain.claims import Adjustment, ClaimPayment, PaymentStatus
 
 # Reasons that bring a payment down, to nothing if they cover the whole charge, without refusing the service.
 # A code that is not here counts as a denial: a write-off shown to a person costs less than a denial nobody sees.
@@ -74,6 +74,22 @@ NOT_A_DENIAL: Final[Mapping[str, str]] = {
     "277": "undetermined in the premium grace period (small business exchange)",
 }
 
+LATER_PAYERS: Final = frozenset({"2", "3", "20", "21"})  # CLP02: as the secondary or tertiary payer
+# Where one of these is among the reasons, payer and patient pay no price that a fee schedule could be held against.
+NO_PRICE: Final[Mapping[str, str]] = {
+    "23": "an earlier payer paid a part",
+    "100": "the patient was paid",
+    "B11": "another payer pays",
+    "24": "capitation pays",
+    "139": "funded otherwise",
+    "209": "may not be collected",
+    "101": "not paid yet",
+    "133": "not paid yet",
+    "143": "not all paid yet",
+    "257": "not paid yet",
+    "277": "not paid yet",
+}
+
 
 def is_denial(adjustment: Adjustment) -> bool:
     """Whether a reason refuses a service, rather than pricing it or leaving it to the patient or another payer."""
@@ -84,4 +100,13 @@ def denials(adjustments: Iterable[Adjustment]) -> tuple[Adjustment, ...]:
     """Return the reasons that refuse a service, the largest amount first."""
     return tuple(
         sorted(filter(is_denial, adjustments), key=lambda reason: (-abs(reason.amount_cents), reason.carc))
+    )
+
+
+def is_priced(payment: ClaimPayment) -> bool:
+    """Whether what payer and patient pay is the price of the services, to be held against the fee schedule."""
+    return (
+        payment.status is not PaymentStatus.NOT_DECIDED
+        and payment.status_code not in LATER_PAYERS
+        and not any(reason.carc in NO_PRICE for reason in payment.reasons)
     )

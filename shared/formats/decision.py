@@ -20,9 +20,7 @@ class Stated(StrEnum):
     PROCESSED = "processed"
     DENIED = "denied"
     REVERSED = "reversed"
-    NOT_DECIDED = (
-        "not_decided"  # another payer's turn, a price in advance, or still pending: nothing to appeal yet
-    )
+    NOT_DECIDED = "not_decided"  # another payer's turn, a price in advance, or still pending
 
 
 CLAIM_STATUS: Final[Mapping[str, Stated]] = {
@@ -55,8 +53,8 @@ def decide(
     """Return what a claim payment says. reasons: the adjustments that bring the payment down.
 
     A payment is partial when some of the claim was denied; a price below the charge does not make it so. Nothing paid
-    without any reason, the patient's share included, is a denial. A claim that is not decided counts as paid, with
-    nothing, and its reader adds the finding `not_decided`: it is neither to be appealed nor in a denial rate.
+    without any reason, the patient's share included, is a denial. Of a claim that is not decided the reader adds the
+    finding `not_decided`; but money that was paid was paid, whatever it is called.
     """
     if stated is Stated.REVERSED or (paid_cents < 0 and charge_cents < 0):
         return PaymentStatus.REVERSED
@@ -65,7 +63,9 @@ def decide(
         return PaymentStatus.PARTIALLY_PAID if denied or stated is Stated.DENIED else PaymentStatus.PAID
     if stated is Stated.DENIED:
         return PaymentStatus.DENIED
-    if stated is Stated.NOT_DECIDED or charge_cents <= 0:
+    if stated is Stated.NOT_DECIDED:
+        return PaymentStatus.NOT_DECIDED
+    if charge_cents <= 0:
         return PaymentStatus.PAID
     unexplained = not reasons and not patient_cents
     return PaymentStatus.DENIED if denied or unexplained else PaymentStatus.PAID

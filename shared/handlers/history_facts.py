@@ -76,8 +76,11 @@ class HistoryFacts:
         return sum(amounts)
 
     def underpaid_cents(self) -> int | None:
-        """Return what payer and patient together pay short of the contract; 0 when they do not."""
-        if self.contracted_cents is None:
+        """Return what payer and patient together pay short of the contract; 0 when they do not.
+
+        None of a payment that is not the price of the services, such as a secondary payer's.
+        """
+        if not self.claim.get("priced", True) or self.contracted_cents is None:
             return None
         return max(0, int(self.contracted_cents - self.claim["paid_cents"] - self.claim["patient_cents"]))
 

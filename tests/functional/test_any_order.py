@@ -63,10 +63,18 @@ def money(category: str, value: str) -> str:
     )
 
 
-def decided(number: str, version: int, paid: str, *, status: str = "active", on: str = "2026-10-12") -> bytes:
+def decided(
+    number: str,
+    version: int,
+    paid: str,
+    *,
+    status: str = "active",
+    on: str = "2026-10-12",
+    outcome: str = "complete",
+) -> bytes:
     """A ClaimResponse, as its payer's server holds it in this version: the same resource, updated in place."""
     return (
-        f'{{"resourceType":"ClaimResponse","id":"r-{number}","status":"{status}","use":"claim","outcome":"complete",'
+        f'{{"resourceType":"ClaimResponse","id":"r-{number}","status":"{status}","use":"claim","outcome":"{outcome}",'
         f'"meta":{{"versionId":"{version}","lastUpdated":"2026-10-{10 + version}T08:00:00Z"}},"created":"{on}",'
         f'"insurer":{{"display":"Oak Health"}},"patient":{{"display":"Pat Sample"}},'
         f'"request":{{"identifier":{{"value":"{number}"}}}},'
@@ -112,6 +120,11 @@ STORY = [
     answering("6", decided("B6", 1, "40.00", on="2026-10-13")),
     answering("6", decided("B6", 2, "45.00", on="2026-10-13")),
     advice("T6", "20261105", 5, [claim("A6", "1", 100, 5, "CAS*CO*45*95~")]),
+    # N1 is priced, and never decided; N2 is paid, and taken up again.
+    submitted("N1", "100.00", "2026-10-05"),
+    advice("T7", "20261008", 0, [claim("N1", "25", 100, 0, "CAS*PI*101*100~")]),
+    decided("N2", 1, "60.00"),
+    decided("N2", 2, "60.00", outcome="queued"),
 ]
 
 STATE = {
@@ -165,7 +178,7 @@ RECOMPUTED = {
         SELECT c.payer_key, coalesce(r.carc, '') AS carc, coalesce(c.procedures[1], '') AS procedure,
             c.decided_on AS day, count(*) AS denied, sum(c.charge_cents) AS charge_cents
         FROM claims c CROSS JOIN LATERAL (
-            SELECT id FROM claim_payments WHERE claim_id = c.id
+            SELECT id FROM claim_payments WHERE claim_id = c.id AND status <> 'not_decided'
             ORDER BY decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC LIMIT 1
         ) AS l LEFT JOIN LATERAL (
             SELECT carc FROM adjustments
@@ -180,7 +193,7 @@ RECOMPUTED = {
             CASE WHEN p.first_on IS NULL THEN -1 ELSE greatest(p.first_on - c.submitted_on, 0) END AS lag_days,
             count(*) AS claims
         FROM claims c LEFT JOIN (
-            SELECT claim_id, min(decided_on) AS first_on FROM claim_payments GROUP BY 1
+            SELECT claim_id, min(decided_on) AS first_on FROM claim_payments WHERE status <> 'not_decided' GROUP BY 1
         ) AS p ON p.claim_id = c.id
         WHERE c.customer_id = CAST(:c AS uuid) AND c.submitted_on IS NOT NULL
         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
@@ -193,7 +206,7 @@ RECOMPUTED = {
             sum(CAST(l ->> 'paid_cents' AS bigint)) AS received_cents
         FROM claim_payments p CROSS JOIN LATERAL jsonb_array_elements(p.lines) AS l
         WHERE p.customer_id = CAST(:c AS uuid) AND CAST(l ->> 'paid_cents' AS bigint) <> 0
-            AND (p.resource_key = '' OR (p.status <> 'reversed' AND p.resource_version = (
+            AND p.status <> 'not_decided' AND (p.resource_key = '' OR (p.status <> 'reversed' AND p.resource_version = (
                 SELECT max(n.resource_version) FROM claim_payments n
                 WHERE n.claim_id = p.claim_id AND n.resource_key = p.resource_key)))
         GROUP BY 1, 2, 3, 4 HAVING sum(CAST(l ->> 'paid_cents' AS bigint)) <> 0 ORDER BY 1, 2, 3, 4
@@ -255,6 +268,8 @@ def test_the_story_ends_as_it_should(pipeline: "Pipeline") -> None:
         ("A4", "paid", 10000, 6000),
         ("A5", "reversed", 10000, 0),
         ("A6", "paid", 10000, 5000),
+        ("N1", "submitted", 10000, 0),
+        ("N2", "submitted", 10000, 0),
     ]
     lines = [(s["procedure"], s["day"].isoformat(), s["lines"], s["received_cents"]) for s in state["lines"]]
     assert ("", "2026-10-12", 1, 6000) in lines  # A4 once, as it is now; A5 not at all

@@ -11,7 +11,7 @@ from shared.domain.cases import ClaimCase
 from shared.domain.claims import Adjustment, ClaimPayment, Patient
 from shared.domain.events import Event
 from shared.domain.narration import narrate
-from shared.domain.reasons import NOT_A_DENIAL, is_denial
+from shared.domain.reasons import NOT_A_DENIAL, is_denial, is_priced
 from tests.unit.formats.advices import make_835, read_835
 
 CAUSE = Event(
@@ -106,3 +106,55 @@ def test_a_denial_that_leaves_all_to_the_patient_is_told_with_its_reason() -> No
 def test_a_denial_without_a_reason_for_it_is_of_the_whole_charge() -> None:
     _, data = told(read("CLP*A1*4*1000*0", "CAS*CO*45*1000"))
     assert (data["denial"]["carc"], data["denial"]["amount_cents"]) == (None, 100_000)
+
+
+@pytest.mark.parametrize(
+    ("clp", "reasons"),
+    [
+        ("CLP*A1*25*100*0", ["CAS*PI*101*100"]),
+        ("CLP*A1*23*100*0", ["CAS*OA*B11*100"]),
+        ("CLP*A1*13*100*0", []),
+    ],
+)
+def test_what_decides_nothing_is_told_as_where_the_claim_stands(clp: str, reasons: list[str]) -> None:
+    payment = read(clp, *reasons)
+    kind, data = told(payment)
+    assert (kind, data["status"]["outcome"], data["claim"]["number"]) == (
+        "claim.status_changed",
+        "not_decided",
+        "A1",
+    )
+    assert not is_priced(payment)
+
+
+@pytest.mark.parametrize(
+    ("clp", "reason"),
+    [
+        ("CLP*A1*1*100*60", "CAS*CO*45*40"),
+        ("CLP*A1*1*100*0*100", "CAS*PR*1*100"),
+        ("CLP*A1*1*100*60", "CAS*CO*97*40"),
+    ],
+)
+def test_a_price_is_held_against_the_contract(clp: str, reason: str) -> None:
+    payment = read(clp, reason)
+    assert is_priced(payment)
+    assert told(payment)[1]["claim"]["priced"] is True
+
+
+@pytest.mark.parametrize(
+    ("clp", "reason"),
+    [
+        # another payer's part
+        ("CLP*A1*2*100*20", "CAS*OA*23*80"),
+        ("CLP*A1*2*100*20", "CAS*CO*45*80"),
+        ("CLP*A1*21*100*20", "CAS*CO*45*80"),
+        ("CLP*A1*1*100*20", "CAS*OA*23*80"),
+        # paid by other means, or not yet
+        ("CLP*A1*1*100*0", "CAS*CO*24*100"),
+        ("CLP*A1*1*100*0", "CAS*OA*257*100"),
+    ],
+)
+def test_what_is_no_price_is_held_against_nothing(clp: str, reason: str) -> None:
+    payment = read(clp, reason)
+    assert not is_priced(payment)
+    assert told(payment)[1]["claim"]["priced"] is False

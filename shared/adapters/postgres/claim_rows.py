@@ -22,7 +22,7 @@ from shared.domain.claims import (
     whole_units,
 )
 from shared.domain.ids import authorization_id, claim_id, payment_id, remittance_id
-from shared.domain.reasons import is_denial
+from shared.domain.reasons import is_denial, is_priced
 
 Row = dict[str, object]
 
@@ -198,7 +198,7 @@ def _line(line: ServiceLine) -> Row:
 
 def _paid_lines(customer_id: UUID, payment: ClaimPayment) -> Iterator[Row]:
     """Yield what each paid line adds to the day's sums. A reversal's amounts are negative, and so are its counts."""
-    if payment.decided_on is None:
+    if payment.decided_on is None or not is_priced(payment):
         return
     sign = -1 if payment.status is PaymentStatus.REVERSED else 1
     of_claim = payment.adjustments if len(payment.lines) == 1 else ()

@@ -2,7 +2,8 @@
 
 Two statements: add the payments and lock their claims, then fold each claim from all its payments. A payment is never
 changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came first. Of a
-FHIR resource that its payer updates in place, the newest version counts, and a withdrawn one for nothing.
+FHIR resource that its payer updates in place, the newest version counts, and a withdrawn one for nothing. What decides
+nothing is kept, and says of a claim that was never submitted what it is; it counts for nothing else.
 The sums by day (`claim_daily_stats`, `claim_daily_reasons`, `claim_lags`) move by what each fold changed, and
 `payment_service_lines` by each new payment, or for a resource by what each fold counts of it, in the same transaction.
 """
@@ -137,6 +138,8 @@ WITH before AS (
     FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
 ), counted AS (
     SELECT *, resource_key <> '' AND status = 'reversed' AS withdrawn FROM ranked WHERE resource_key = '' OR age = 1
+), decisions AS (
+    SELECT * FROM counted WHERE status <> 'not_decided'
 ), recounted AS (
     UPDATE claim_payments p SET lines_counted = NOT p.lines_counted
     FROM ranked r
@@ -160,23 +163,25 @@ WITH before AS (
         coalesce(sum(patient_cents) FILTER (WHERE NOT withdrawn), 0) AS patient_cents,
         min(decided_on) AS first_on, min(decided_on) FILTER (WHERE paid_cents > 0) AS first_paid_on,
         (array_agg(status ORDER BY decided_on NULLS LAST, remittance_id, position, id))[1] AS first_status
-    FROM counted GROUP BY claim_id
+    FROM decisions GROUP BY claim_id
 ), latest AS (
     SELECT DISTINCT ON (claim_id) id, claim_id, status, decided_on, payer_claim_number, created_at, position
-    FROM counted
+    FROM decisions
     ORDER BY claim_id, decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC
 ), stated AS (
     SELECT DISTINCT ON (claim_id) *
     FROM counted
-    ORDER BY claim_id, (status = 'reversed'), decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC
+    ORDER BY claim_id, (status = 'not_decided'), (status = 'reversed'), decided_on DESC NULLS LAST, remittance_id DESC,
+        position DESC, id DESC
 ), reasons AS (
     SELECT DISTINCT ON (l.claim_id) l.claim_id, a.carc
     FROM latest l JOIN adjustments a ON a.owner_id = l.id
     WHERE l.status = 'denied' AND a.carc <> ALL(CAST(:no_denials AS text[]))
     ORDER BY l.claim_id, abs(a.amount_cents) DESC, a.carc
 ), folded AS (
-    SELECT c.id, s.paid_cents, s.patient_cents, s.first_paid_on, s.first_status, l.status, l.decided_on,
-        l.payer_claim_number,
+    SELECT c.id, coalesce(s.paid_cents, 0) AS paid_cents, coalesce(s.patient_cents, 0) AS patient_cents,
+        s.first_paid_on, s.first_status, coalesce(l.status, 'submitted') AS status, l.decided_on,
+        coalesce(l.payer_claim_number, t.payer_claim_number) AS payer_claim_number,
         l.created_at AS decided_at, l.position AS decided_position,
         c.submission_event_id IS NULL AS unsubmitted,
         CASE WHEN c.submission_event_id IS NULL THEN abs(t.charge_cents) ELSE c.charge_cents END AS charge_cents,
@@ -192,9 +197,9 @@ WITH before AS (
         CASE WHEN c.submitted_on IS NULL THEN NULL WHEN s.first_on IS NULL THEN -1
             ELSE greatest(s.first_on - c.submitted_on, 0) END AS lag_days
     FROM claims c
-    JOIN sums s ON s.claim_id = c.id
-    JOIN latest l ON l.claim_id = c.id
     JOIN stated t ON t.claim_id = c.id
+    LEFT JOIN sums s ON s.claim_id = c.id
+    LEFT JOIN latest l ON l.claim_id = c.id
     LEFT JOIN reasons r ON r.claim_id = c.id
     WHERE c.id = ANY(CAST(:ids AS uuid[]))
 ), after AS (

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 from shared.domain.claims import Adjustment, ClaimPayment, Finding, Party, Remittance, RemittanceSummary
+from shared.domain.reasons import is_denial
 from shared.formats.code_sets import is_code
 from shared.formats.decision import Stated, decide
 from shared.formats.fhir.claim_parts import (
@@ -66,7 +67,7 @@ def _payment(resource: Json, place: str, remittance: Remittance, figures: Figure
         status=decide(
             stated=stated,
             charge_cents=figures.charge_cents,
-            paid_cents=paid_cents,
+            paid_cents=0 if stated is Stated.NOT_DECIDED else paid_cents,  # a price, or what may yet be paid
             patient_cents=figures.patient_cents,
             # A reason often comes without an amount: it explains a payment of nothing, but makes no other partial.
             reasons=[r for r in figures.reasons if r.amount_cents > 0 or not (paid_cents or r.amount_cents)],
@@ -142,8 +143,13 @@ def _stated(resource: Json, figures: Figures) -> Stated:
         return Stated.REVERSED
     if text(resource, "status") == "draft" or text(resource, "use") == "predetermination":
         return Stated.NOT_DECIDED
-    outcome = _OUTCOMES.get(text(resource, "outcome"), Stated.PROCESSED)
-    return Stated.NOT_DECIDED if outcome is Stated.PROCESSED and figures.paid_cents is None else outcome
+    outcome = text(resource, "outcome")
+    stated = _OUTCOMES.get(outcome, Stated.PROCESSED)
+    if stated is not Stated.PROCESSED or figures.paid_cents is not None:
+        return stated
+    # Nothing is said of a payment: a decision only if a reason to refuse is.
+    refused = outcome != "partial" and any(is_denial(reason) for reason in figures.reasons)
+    return Stated.DENIED if refused else Stated.NOT_DECIDED
 
 
 def _claim_number(resource: Json) -> str:

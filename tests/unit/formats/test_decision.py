@@ -5,7 +5,7 @@ import pytest
 from shared.domain.claims import Adjustment, PaymentStatus
 from shared.formats.decision import CLAIM_STATUS, Stated, decide
 
-PAID, PARTLY, DENIED, REVERSED = PaymentStatus
+PAID, PARTLY, DENIED, REVERSED, UNDECIDED = PaymentStatus
 
 
 def reason(text: str) -> Adjustment:
@@ -77,9 +77,10 @@ def decided(
         ("20", 80, "CO-45 20", PAID),
         ("21", 0, "OA-23", PAID),
         # Not this payer's claim, a price in advance, still pending: nothing to appeal, and no denial to count.
-        ("23", 0, "OA-109", PAID),
-        ("25", 0, "PI-104", PAID),
-        ("13", 0, "CO-16", PAID),
+        ("23", 0, "OA-109", UNDECIDED),
+        ("25", 0, "PI-104", UNDECIDED),
+        ("13", 0, "CO-16", UNDECIDED),
+        ("13", 80, "CO-45 20", PAID),
     ],
 )
 def test_what_a_payment_says(clp02: str, paid: int, reasons: str, expected: PaymentStatus) -> None:

@@ -180,10 +180,19 @@ def test_a_claim_that_could_not_be_processed_is_denied_for_its_errors() -> None:
             PaymentStatus.PAID,
         ),
         ({"total": total(submitted=100), "outcome": "error"}, PaymentStatus.DENIED),
-        ({"total": total(submitted=100), "outcome": "queued"}, PaymentStatus.PAID),
-        ({"total": total(submitted=100)}, PaymentStatus.PAID),
+        ({"total": total(submitted=100), "outcome": "queued"}, PaymentStatus.NOT_DECIDED),
+        ({"total": total(submitted=100, benefit=80), "outcome": "queued"}, PaymentStatus.NOT_DECIDED),
+        ({"total": total(submitted=100)}, PaymentStatus.NOT_DECIDED),
+        # Nothing says what was paid, and a reason says why nothing was.
+        ({"total": total(submitted=100), "adjudication": [denial("CO", "197")]}, PaymentStatus.DENIED),
+        ({"total": total(submitted=100), "adjudication": [denial("PR", "1")]}, PaymentStatus.NOT_DECIDED),
+        (
+            {"total": total(submitted=100), "adjudication": [denial("CO", "197")], "outcome": "partial"},
+            PaymentStatus.NOT_DECIDED,
+        ),
         ({"total": total(submitted=100, benefit=80), "status": "cancelled"}, PaymentStatus.REVERSED),
-        ({"total": total(submitted=100, benefit=0), "use": "predetermination"}, PaymentStatus.PAID),
+        ({"total": total(submitted=100, benefit=0), "use": "predetermination"}, PaymentStatus.NOT_DECIDED),
+        ({"total": total(submitted=100, benefit=80), "use": "predetermination"}, PaymentStatus.NOT_DECIDED),
     ],
 )
 def test_what_a_response_says(members: dict[str, object], status: PaymentStatus) -> None:

@@ -221,7 +221,7 @@ def test_sums_that_do_not_hold_are_found_and_the_claim_is_kept() -> None:
 
 def test_a_claim_that_is_not_decided_says_so() -> None:
     [payment], _ = read_835(make_835("CLP*PCN-1*23*100*0", "CAS*OA*109*100", BPR="BPR*I*0*C*NON"))
-    assert payment.status is PaymentStatus.PAID
+    assert payment.status is PaymentStatus.NOT_DECIDED
     assert [finding.code for finding in payment.findings] == ["not_decided"]
 
 
