@@ -203,8 +203,9 @@ class SubmittedClaim:
     """A claim as the provider sent it.
 
     use: claim, or predetermination for a price asked in advance. original_claim_number: the payer's number of the claim
-    that this one replaces (frequency 7) or voids (8). batch_number, set_number: what a 277CA and a 999 answer to.
-    claim_name: what its FHIR server calls it, with the connection: answers may name it so.
+    that this one replaces (frequency 7) or voids (8). payer_rank: 1 for the payer that is asked first, 2 for the next.
+    batch_number, set_number: what a 277CA and a 999 answer to. claim_name: what its FHIR server calls it, with the
+    connection: answers may name it so.
     """
 
     claim_number: str
@@ -215,6 +216,7 @@ class SubmittedClaim:
     use: str = "claim"
     frequency: str = "1"
     original_claim_number: str = ""
+    payer_rank: int = 1
     authorization_number: str = ""
     clearinghouse_number: str = ""
     batch_number: str = ""

@@ -61,18 +61,20 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A claim that must not go out until a person released it. submitted_on: of the submission that it is about."""
+    """A claim that must not go out until a person released it. submitted_on, payer_rank: of its submission."""
 
     claim_id: UUID
     reason: str
     submitted_on: str | None = None
+    payer_rank: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """A submitted claim's risk score, 0-100, and what each factor added. submitted_on: of the scored submission."""
+    """A submitted claim's risk score, 0-100, and what each factor added. submitted_on, payer_rank: of that."""
 
     claim_id: UUID
     score: int
     factors: object
     submitted_on: str | None = None
+    payer_rank: int = 1

@@ -28,7 +28,7 @@ from shared.domain.claims import (
 from shared.domain.events import Event, EventType
 from shared.domain.ids import authorization_id, claim_id, derive, payment_id
 from shared.domain.narration_facts import Facts, Told, digest, written
-from shared.domain.reasons import denials, is_priced
+from shared.domain.reasons import denials, is_priced, payer_rank
 from shared.domain.statement_narration import tell_statement
 
 PAYMENT_EVENTS: Mapping[PaymentStatus, EventType] = {
@@ -109,6 +109,7 @@ def _payment(customer: UUID, payment: ClaimPayment) -> Facts:
         "service_on": payment.service_on,
         "decided_on": payment.decided_on,
         "priced": is_priced(payment),
+        "payer_rank": payer_rank(payment),
         "diagnoses": payment.diagnoses,
         **_lines(payment.lines),
     }
@@ -162,6 +163,8 @@ def _submission(customer: UUID, claim: SubmittedClaim) -> Facts:
             "status": "submitted",
             "use": claim.use,
             "frequency": claim.frequency,
+            # Left out of most: it would give the claims submitted before there was such a thing another id.
+            **({"payer_rank": claim.payer_rank} if claim.payer_rank > 1 else {}),
             "submitted_on": claim.submitted_on,
             "authorization_number": claim.authorization_number or None,
             "service_on": claim.service_on,

@@ -74,7 +74,15 @@ NOT_A_DENIAL: Final[Mapping[str, str]] = {
     "277": "undetermined in the premium grace period (small business exchange)",
 }
 
-LATER_PAYERS: Final = frozenset({"2", "3", "20", "21"})  # CLP02: as the secondary or tertiary payer
+EARLIER_PAYER: Final = "23"
+RANKS: Final[Mapping[str, int]] = {
+    "1": 1,
+    "19": 1,
+    "2": 2,
+    "20": 2,
+    "3": 3,
+    "21": 3,
+}  # CLP02: as whose turn it was
 # Where one of these is among the reasons, payer and patient pay no price that a fee schedule could be held against.
 NO_PRICE: Final[Mapping[str, str]] = {
     "23": "an earlier payer paid a part",
@@ -107,6 +115,17 @@ def is_priced(payment: ClaimPayment) -> bool:
     """Whether what payer and patient pay is the price of the services, to be held against the fee schedule."""
     return (
         payment.status is not PaymentStatus.NOT_DECIDED
-        and payment.status_code not in LATER_PAYERS
+        and payer_rank(payment) in {None, 1}
         and not any(reason.carc in NO_PRICE for reason in payment.reasons)
     )
+
+
+def payer_rank(payment: ClaimPayment) -> int | None:
+    """Return whose turn a payment was: 1 for the payer that is asked first, 2 for the next; None where it does not say.
+
+    A denial by name and a reversal (CLP02 4 and 22) say so only where they show what an earlier payer did.
+    """
+    ranked = RANKS.get(payment.status_code)
+    if ranked is None and any(reason.carc == EARLIER_PAYER for reason in payment.reasons):
+        return 2
+    return ranked

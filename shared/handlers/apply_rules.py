@@ -59,7 +59,7 @@ def _decide(
     )
     risks = [history.scored()] if event.type == "claim.submitted" else []
     elapsed_ms = (time.perf_counter() - started) * 1000
-    occasion = Occasion(event, clock(), elapsed_ms, history.claim.get("submitted_on"))
+    occasion = Occasion(event, clock(), elapsed_ms, history.claim.get("submitted_on"), history.payer_rank)
     found = _effects(evaluation, page, occasion)
     transaction.decide(
         found.executions, actions=found.actions, alerts=found.alerts, holds=found.holds, risks=risks

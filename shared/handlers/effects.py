@@ -51,12 +51,13 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """The event that was decided, and when. elapsed_ms: what deciding took. submitted_on: of the claim's submission."""
+    """The event that was decided, and when. elapsed_ms: what deciding took. submitted_on, payer_rank: of its claim."""
 
     event: Event
     now: datetime
     elapsed_ms: float
     submitted_on: str | None = None
+    payer_rank: int = 1
 
 
 def chain_of(event: Event) -> int:
@@ -143,7 +144,8 @@ def _hold(
     kind, _, identity = execution.subject.partition("/")
     if kind != "claims":
         return "open" if decision.on_error == "escalate" else "failed"
-    effects.holds.append(Hold(UUID(identity), str(wanted.params["reason"]), occasion.submitted_on))
+    reason = str(wanted.params["reason"])
+    effects.holds.append(Hold(UUID(identity), reason, occasion.submitted_on, occasion.payer_rank))
     return "settled"
 
 

@@ -53,7 +53,14 @@ class HistoryFacts:
     def scored(self) -> Risk:
         """Return the score as the record keeps it."""
         factors = [asdict(factor) for factor in self.risk.factors]
-        return Risk(UUID(self.claim["id"]), self.risk.score, factors, self.claim.get("submitted_on"))
+        return Risk(
+            UUID(self.claim["id"]), self.risk.score, factors, self.claim.get("submitted_on"), self.payer_rank
+        )
+
+    @property
+    def payer_rank(self) -> int:
+        """Whose turn the event is of: 1 where it does not say."""
+        return self.claim.get("payer_rank") or 1
 
     @cached_property
     def contracted_cents(self) -> int | None:

@@ -1,6 +1,9 @@
 """What payers' decisions mean for a claim and for its payer's sums: whose they are, and whether they are any."""
 
+import itertools
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from shared.rules.documents import from_yaml
 from shared.rules.loader import PACKS
@@ -93,3 +96,75 @@ def test_nobody_appeals_what_is_not_the_price(pipeline: "Pipeline") -> None:
         customer,
         "SELECT lines, received_cents FROM payment_service_lines WHERE customer_id = CAST(:c AS uuid)",
     ) == [{"lines": 1, "received_cents": 6_000}]
+
+
+COURSE = """
+SELECT status, payer_key, submitted_on, decided_on, first_status, paid_cents, patient_cents, lag_days, stat_paid_cents
+FROM claims WHERE customer_id = CAST(:c AS uuid)
+"""
+TO_OAK = submitted("A1", "100.00", "2026-10-02")
+TO_ELM = submitted("A1", "100.00", "2026-10-15", payer="Elm Health", rank=2)
+
+
+def oak(code: str, paid: int, adjustment: str, *, patient: str = "") -> bytes:
+    body = claim("A1", code, 100, paid, adjustment).replace(f"*100*{paid}**12", f"*100*{paid}*{patient}*12")
+    return advice(f"OAK-{code}-{paid}", "20261012", paid, [body])
+
+
+def elm(code: str, paid: int, adjustment: str) -> bytes:
+    return advice(
+        f"ELM-{code}-{paid}", "20261020", paid, [claim("A1", code, 100, paid, adjustment)], "ELM HEALTH"
+    )
+
+
+PAID_80 = oak("1", 80, "CAS*PR*2*20~", patient="20")
+
+
+@pytest.mark.parametrize(
+    ("bodies", "expected"),
+    [
+        # The next payer pays what the first left to the patient.
+        ([PAID_80, elm("2", 20, "CAS*OA*23*80~")], ("paid", 10_000, 0)),
+        # It refuses: by its turn, by what an earlier payer paid, or by name alone. The patient owes what was left.
+        ([PAID_80, elm("2", 0, "CAS*CO*22*100~")], ("paid", 8_000, 2_000)),
+        ([PAID_80, elm("4", 0, "CAS*OA*23*80~CAS*CO*29*20~")], ("paid", 8_000, 2_000)),
+        ([PAID_80, elm("4", 0, "CAS*CO*31*100~")], ("paid", 8_000, 2_000)),
+        # The first payer denied, and that the next one paid does not undo it.
+        ([oak("1", 0, "CAS*CO*50*100~"), elm("2", 60, "CAS*CO*45*40~")], ("denied", 6_000, 0)),
+        ([oak("4", 0, "CAS*CO*50*100~"), elm("2", 60, "CAS*CO*45*40~")], ("denied", 6_000, 0)),
+    ],
+)
+def test_a_claim_is_decided_by_the_payer_that_is_asked_first(
+    pipeline: "Pipeline", bodies: list[bytes], expected: tuple[str, int, int]
+) -> None:
+    for order in itertools.permutations([TO_OAK, TO_ELM, *bodies]):
+        [found] = ask(pipeline, play(pipeline, list(order)), COURSE)
+        assert (found["status"], found["paid_cents"], found["patient_cents"]) == expected
+        assert (found["payer_key"], found["first_status"], found["lag_days"]) == (
+            "oak-health",
+            expected[0],
+            10,
+        )
+        assert (f"{found['submitted_on']}", f"{found['decided_on']}") == ("2026-10-02", "2026-10-12")
+        assert found["stat_paid_cents"] == (8_000 if expected[0] == "paid" else 0)
+
+
+def test_a_claim_that_only_the_next_payer_decided_is_decided_by_it(pipeline: "Pipeline") -> None:
+    [found] = ask(pipeline, play(pipeline, [elm("2", 20, "CAS*OA*23*80~")]), COURSE)
+    assert (found["status"], found["payer_key"], found["paid_cents"]) == ("paid", "elm-health", 2_000)
+
+
+def test_the_risk_of_a_claim_is_that_of_its_first_payers_submission(pipeline: "Pipeline") -> None:
+    scores = set()
+    for order in itertools.permutations([TO_OAK, TO_ELM.replace(b"99213", b"97110")]):
+        connection = pipeline.connection()
+        for body in order:
+            assert pipeline.send(connection, body, content_type="application/fhir+json").status == 202
+            assert pipeline.drained()
+        [found] = ask(
+            pipeline,
+            str(connection.customer_id),
+            "SELECT risk_score FROM claims WHERE customer_id = CAST(:c AS uuid)",
+        )
+        scores.add(found["risk_score"])
+    assert len(scores) == 1

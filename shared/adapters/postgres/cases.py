@@ -26,7 +26,8 @@ SELECT c.id, u.name AS practice, c.claim_number, c.payer_key, c.payer_name, c.pa
 FROM claims c JOIN customers u ON u.id = c.customer_id
 LEFT JOIN LATERAL (
     SELECT id, lines FROM claim_payments WHERE claim_id = c.id AND status <> 'not_decided'
-    ORDER BY decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC LIMIT 1
+    ORDER BY (created_at, position, status) = (c.decided_at, c.decided_position, c.status) DESC NULLS LAST,
+        decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC LIMIT 1
 ) p ON true
 WHERE c.id = CAST(:id AS uuid)
 """)

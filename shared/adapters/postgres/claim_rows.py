@@ -22,7 +22,7 @@ from shared.domain.claims import (
     whole_units,
 )
 from shared.domain.ids import authorization_id, claim_id, payment_id, remittance_id
-from shared.domain.reasons import is_denial, is_priced
+from shared.domain.reasons import is_denial, is_priced, payer_rank
 
 Row = dict[str, object]
 
@@ -84,8 +84,10 @@ def _once(customer_id: UUID, payments: Sequence[Stated[ClaimPayment]]) -> list[S
 
 
 def submissions(customer_id: UUID, submitted: Sequence[Stated[SubmittedClaim]]) -> str:
-    """Return the rows of claims as their providers sent them, one a claim: of one claim's, the latest."""
-    ordered = sorted(submitted, key=lambda s: (s.record.submitted_on or date.min, s.event_id))
+    """Return the rows of claims as their providers sent them, one a claim: the latest to the payer asked first."""
+    ordered = sorted(
+        submitted, key=lambda s: (-s.record.payer_rank, s.record.submitted_on or date.min, s.event_id)
+    )
     rows = (_submission(customer_id, s.event_id, s.record) for s in ordered)
     return as_json({row["id"]: row for row in rows}.values())
 
@@ -104,6 +106,7 @@ def _submission(customer_id: UUID, event_id: UUID, claim: SubmittedClaim) -> Row
         "payer_key": claim.payer.key,
         "payer_name": claim.payer.name,
         "payer_id": claim.payer.id,
+        "payer_rank": claim.payer_rank,
         "provider_id": claim.provider.id,
         "patient": _patient(claim.patient),
         "charge_cents": claim.charge_cents,
@@ -161,6 +164,7 @@ def _payment(customer_id: UUID, nth: int, payment: ClaimPayment) -> Row:
         "payer_key": payer.key,
         "payer_name": payer.name,
         "payer_id": payer.id,
+        "payer_rank": payer_rank(payment),
         "payer_claim_number": payment.payer_claim_number,
         "provider_id": payment.provider.id,
         "patient": _patient(payment.patient),

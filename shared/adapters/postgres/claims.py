@@ -1,7 +1,8 @@
 """Claims and what payers decided of them, written so that any order and repetition ends alike.
 
 Two statements: add the payments and lock their claims, then fold each claim from all its payments. A payment is never
-changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came first. Of a
+changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came first. Where
+several payers are asked, one after the other, submission and decision are those of the first (docs/adr/0031). Of a
 FHIR resource that its payer updates in place, the newest version counts, and a withdrawn one for nothing. What decides
 nothing is kept, and says of a claim that was never submitted what it is; it counts for nothing else.
 The sums by day (`claim_daily_stats`, `claim_daily_reasons`, `claim_lags`) move by what each fold changed, and
@@ -33,20 +34,21 @@ from shared.domain.reasons import NOT_A_DENIAL
 
 PLACE_SUBMITTED_CLAIMS = text("""
 INSERT INTO claims AS c (
-    id, customer_id, claim_number, payer_key, payer_name, payer_id, provider_id, patient, charge_cents, status,
-    procedures, modifiers, diagnoses, authorization_number, frequency, submitted_on, submission_event_id, service_on,
-    original_claim_number, clearinghouse_number, batch_number, set_number)
-SELECT id, CAST(:customer_id AS uuid), claim_number, payer_key, payer_name, payer_id, provider_id, patient,
-    charge_cents, 'submitted', procedures, modifiers, diagnoses, authorization_number, frequency, submitted_on,
+    id, customer_id, claim_number, payer_key, payer_name, payer_id, payer_rank, provider_id, patient, charge_cents,
+    status, procedures, modifiers, diagnoses, authorization_number, frequency, submitted_on, submission_event_id,
+    service_on, original_claim_number, clearinghouse_number, batch_number, set_number)
+SELECT id, CAST(:customer_id AS uuid), claim_number, payer_key, payer_name, payer_id, payer_rank, provider_id,
+    patient, charge_cents, 'submitted', procedures, modifiers, diagnoses, authorization_number, frequency, submitted_on,
     submission_event_id, service_on, original_claim_number, clearinghouse_number, batch_number, set_number
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(
-    id uuid, claim_number text, payer_key text, payer_name text, payer_id text, provider_id text, patient jsonb,
-    charge_cents bigint, procedures text[], modifiers text[], diagnoses text[], authorization_number text,
-    frequency text, submitted_on date, submission_event_id uuid, service_on date, original_claim_number text,
-    clearinghouse_number text, batch_number text, set_number text)
+    id uuid, claim_number text, payer_key text, payer_name text, payer_id text, payer_rank smallint, provider_id text,
+    patient jsonb, charge_cents bigint, procedures text[], modifiers text[], diagnoses text[],
+    authorization_number text, frequency text, submitted_on date, submission_event_id uuid, service_on date,
+    original_claim_number text, clearinghouse_number text, batch_number text, set_number text)
 ORDER BY id
 ON CONFLICT (id) DO UPDATE SET
     payer_key = EXCLUDED.payer_key, payer_name = EXCLUDED.payer_name, payer_id = EXCLUDED.payer_id,
+    payer_rank = EXCLUDED.payer_rank,
     provider_id = EXCLUDED.provider_id, patient = EXCLUDED.patient, charge_cents = EXCLUDED.charge_cents,
     procedures = EXCLUDED.procedures, modifiers = EXCLUDED.modifiers, diagnoses = EXCLUDED.diagnoses,
     authorization_number = EXCLUDED.authorization_number, frequency = EXCLUDED.frequency,
@@ -55,8 +57,8 @@ ON CONFLICT (id) DO UPDATE SET
     clearinghouse_number = EXCLUDED.clearinghouse_number, batch_number = EXCLUDED.batch_number,
     set_number = EXCLUDED.set_number, updated_at = now()
 WHERE c.submission_event_id IS NULL
-    OR (coalesce(EXCLUDED.submitted_on, '-infinity'), EXCLUDED.submission_event_id)
-     > (coalesce(c.submitted_on, '-infinity'), c.submission_event_id)
+    OR (-EXCLUDED.payer_rank, coalesce(EXCLUDED.submitted_on, '-infinity'), EXCLUDED.submission_event_id)
+     > (-c.payer_rank, coalesce(c.submitted_on, '-infinity'), c.submission_event_id)
 """)
 
 # The update of a claim changes nothing: it locks the row until we commit, so that folds of one claim queue up, and the
@@ -88,17 +90,17 @@ WITH placed AS (
         id, customer_id, claim_id, remittance_id, position, payer_key, payer_name, payer_id, payer_claim_number,
         provider_id, patient, procedures, modifiers, diagnoses, service_on, status, status_code, charge_cents,
         paid_cents, patient_cents, allowed_cents, decided_on, lines, findings, resource_key, resource_version,
-        daily_lines, lines_counted, created_at)
+        daily_lines, lines_counted, payer_rank, created_at)
     SELECT id, CAST(:customer_id AS uuid), claim_id, remittance_id, position, payer_key, payer_name, payer_id,
         payer_claim_number, provider_id, patient, procedures, modifiers, diagnoses, service_on, status, status_code,
         charge_cents, paid_cents, patient_cents, allowed_cents, decided_on, lines, findings, resource_key,
-        resource_version, daily_lines, daily_lines IS NULL, now() + nth * interval '1 microsecond'
+        resource_version, daily_lines, daily_lines IS NULL, payer_rank, now() + nth * interval '1 microsecond'
     FROM jsonb_to_recordset(CAST(:payments AS jsonb)) AS r(
         id uuid, nth integer, claim_id uuid, remittance_id uuid, position integer, payer_key text, payer_name text,
         payer_id text, payer_claim_number text, provider_id text, patient jsonb, procedures text[], modifiers text[],
         diagnoses text[], service_on date, status text, status_code text, charge_cents bigint, paid_cents bigint,
         patient_cents bigint, allowed_cents bigint, decided_on date, lines jsonb, findings jsonb, resource_key text,
-        resource_version text, daily_lines jsonb)
+        resource_version text, daily_lines jsonb, payer_rank smallint)
     ORDER BY id
     ON CONFLICT (id) DO UPDATE SET resource_version = EXCLUDED.resource_version
     WHERE EXCLUDED.resource_version > p.resource_version
@@ -137,7 +139,12 @@ WITH before AS (
     ) AS age
     FROM claim_payments WHERE claim_id = ANY(CAST(:ids AS uuid[]))
 ), counted AS (
-    SELECT *, resource_key <> '' AND status = 'reversed' AS withdrawn FROM ranked WHERE resource_key = '' OR age = 1
+    SELECT *, resource_key <> '' AND status = 'reversed' AS withdrawn,
+        coalesce(payer_rank, min(payer_rank) OVER (PARTITION BY claim_id, payer_key),
+            CASE WHEN status = 'denied'
+                AND bool_or(payer_rank = 1) OVER (PARTITION BY claim_id) THEN 2 ELSE 1 END
+        ) AS turn
+    FROM ranked WHERE resource_key = '' OR age = 1
 ), decisions AS (
     SELECT * FROM counted WHERE status <> 'not_decided'
 ), recounted AS (
@@ -157,22 +164,29 @@ WITH before AS (
     ON CONFLICT (customer_id, payer_key, procedure, day, service_on) DO UPDATE SET
         lines = d.lines + EXCLUDED.lines, units = d.units + EXCLUDED.units,
         received_cents = d.received_cents + EXCLUDED.received_cents
-), sums AS (
-    SELECT claim_id,
+), turns AS (
+    SELECT claim_id, turn,
         coalesce(sum(paid_cents) FILTER (WHERE NOT withdrawn), 0) AS paid_cents,
         coalesce(sum(patient_cents) FILTER (WHERE NOT withdrawn), 0) AS patient_cents,
         min(decided_on) AS first_on, min(decided_on) FILTER (WHERE paid_cents > 0) AS first_paid_on,
-        (array_agg(status ORDER BY decided_on NULLS LAST, remittance_id, position, id))[1] AS first_status
-    FROM decisions GROUP BY claim_id
+        (array_agg(status ORDER BY decided_on NULLS LAST, remittance_id, position, id))[1] AS first_status,
+        (array_agg(status ORDER BY decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC))[1] AS status
+    FROM decisions GROUP BY claim_id, turn
+), sums AS (
+    SELECT claim_id, sum(paid_cents) AS paid_cents, (array_agg(turn ORDER BY (status = 'reversed'), turn))[1] AS turn,
+        (array_agg(patient_cents ORDER BY (status = 'reversed'), (status = 'denied' AND paid_cents <= 0), turn DESC))[1]
+            AS patient_cents
+    FROM turns GROUP BY claim_id
 ), latest AS (
-    SELECT DISTINCT ON (claim_id) id, claim_id, status, decided_on, payer_claim_number, created_at, position
-    FROM decisions
-    ORDER BY claim_id, decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC
+    SELECT DISTINCT ON (d.claim_id) d.id, d.claim_id, d.status, d.decided_on, d.payer_claim_number, d.created_at,
+        d.position
+    FROM decisions d JOIN sums s ON s.claim_id = d.claim_id AND s.turn = d.turn
+    ORDER BY d.claim_id, d.decided_on DESC NULLS LAST, d.remittance_id DESC, d.position DESC, d.id DESC
 ), stated AS (
-    SELECT DISTINCT ON (claim_id) *
-    FROM counted
-    ORDER BY claim_id, (status = 'not_decided'), (status = 'reversed'), decided_on DESC NULLS LAST, remittance_id DESC,
-        position DESC, id DESC
+    SELECT DISTINCT ON (k.claim_id) k.*
+    FROM counted k LEFT JOIN sums s ON s.claim_id = k.claim_id
+    ORDER BY k.claim_id, (k.status = 'not_decided'), (k.turn IS DISTINCT FROM s.turn), (k.status = 'reversed'),
+        k.decided_on DESC NULLS LAST, k.remittance_id DESC, k.position DESC, k.id DESC
 ), reasons AS (
     SELECT DISTINCT ON (l.claim_id) l.claim_id, a.carc
     FROM latest l JOIN adjustments a ON a.owner_id = l.id
@@ -180,7 +194,8 @@ WITH before AS (
     ORDER BY l.claim_id, abs(a.amount_cents) DESC, a.carc
 ), folded AS (
     SELECT c.id, coalesce(s.paid_cents, 0) AS paid_cents, coalesce(s.patient_cents, 0) AS patient_cents,
-        s.first_paid_on, s.first_status, coalesce(l.status, 'submitted') AS status, l.decided_on,
+        w.paid_cents AS payer_paid_cents, w.first_paid_on, w.first_status, coalesce(l.status, 'submitted') AS status,
+        l.decided_on,
         coalesce(l.payer_claim_number, t.payer_claim_number) AS payer_claim_number,
         l.created_at AS decided_at, l.position AS decided_position,
         c.submission_event_id IS NULL AS unsubmitted,
@@ -194,11 +209,12 @@ WITH before AS (
         t.payer_id, t.provider_id, t.patient, t.modifiers, t.diagnoses, t.service_on,
         CASE WHEN l.status <> 'reversed' THEN l.decided_on END AS stat_day,
         CASE WHEN l.status = 'denied' THEN coalesce(r.carc, '') END AS stat_carc,
-        CASE WHEN c.submitted_on IS NULL THEN NULL WHEN s.first_on IS NULL THEN -1
-            ELSE greatest(s.first_on - c.submitted_on, 0) END AS lag_days
+        CASE WHEN c.submitted_on IS NULL THEN NULL WHEN w.first_on IS NULL THEN -1
+            ELSE greatest(w.first_on - c.submitted_on, 0) END AS lag_days
     FROM claims c
     JOIN stated t ON t.claim_id = c.id
     LEFT JOIN sums s ON s.claim_id = c.id
+    LEFT JOIN turns w ON w.claim_id = c.id AND w.turn = s.turn
     LEFT JOIN latest l ON l.claim_id = c.id
     LEFT JOIN reasons r ON r.claim_id = c.id
     WHERE c.id = ANY(CAST(:ids AS uuid[]))
@@ -220,7 +236,7 @@ WITH before AS (
         stat_procedure = CASE WHEN f.stat_day IS NOT NULL THEN coalesce(f.procedures[1], '') END,
         stat_denied = CASE WHEN f.stat_day IS NOT NULL THEN CAST(f.status = 'denied' AS integer) END,
         stat_charge_cents = CASE WHEN f.stat_day IS NOT NULL THEN f.charge_cents END,
-        stat_paid_cents = CASE WHEN f.stat_day IS NOT NULL THEN f.paid_cents END,
+        stat_paid_cents = CASE WHEN f.stat_day IS NOT NULL THEN f.payer_paid_cents END,
         stat_carc = CASE WHEN f.stat_day IS NOT NULL THEN f.stat_carc END,
         lag_payer_key = CASE WHEN f.lag_days IS NOT NULL THEN f.payer_key END,
         lag_submitted_on = CASE WHEN f.lag_days IS NOT NULL THEN c.submitted_on END,

@@ -92,8 +92,8 @@ UPDATE claims c SET
     risk_score = coalesce(n.score, c.risk_score),
     risk_factors = coalesce(n.factors, c.risk_factors)
 FROM jsonb_to_recordset(CAST(:claims AS jsonb)) AS n(
-    claim_id uuid, reason text, score smallint, factors jsonb, submitted_on date)
-WHERE c.id = n.claim_id
+    claim_id uuid, reason text, score smallint, factors jsonb, submitted_on date, payer_rank smallint)
+WHERE c.id = n.claim_id AND n.payer_rank <= c.payer_rank
     AND (n.submitted_on IS NULL OR c.submitted_on IS NULL OR n.submitted_on >= c.submitted_on)
 """)
 
@@ -215,12 +215,17 @@ class Decided:
 
     def hold(self, hold: Hold) -> None:
         """Add what holds a claim."""
-        change = {"reason": hold.reason, "submitted_on": hold.submitted_on}
+        change = {"reason": hold.reason, "submitted_on": hold.submitted_on, "payer_rank": hold.payer_rank}
         self.claims.setdefault(hold.claim_id, {}).update(change)
 
     def score(self, risk: Risk) -> None:
         """Add a claim's score."""
-        change = {"score": risk.score, "factors": risk.factors, "submitted_on": risk.submitted_on}
+        change = {
+            "score": risk.score,
+            "factors": risk.factors,
+            "submitted_on": risk.submitted_on,
+            "payer_rank": risk.payer_rank,
+        }
         self.claims.setdefault(risk.claim_id, {}).update(change)
 
     def add(self, other: "Decided") -> bool:

@@ -28,6 +28,7 @@ from shared.formats.json_text import Json
 _ORIGINAL: Final = "1"  # claim frequency codes, as in CLM05-3
 _REPLACEMENT: Final = "7"
 _VOID: Final = "8"
+_LAST_RANK: Final = 11  # as many as an 837 can tell apart
 _REPLACES: Final = frozenset({"prior", "replaces", "replacement"})
 
 
@@ -35,7 +36,8 @@ def read_claim(resource: Json, place: str) -> SubmittedClaim:
     """Return a submitted claim.
 
     claim_number: the first identifier, else the resource's id. charge: `total`, else the sum of the items. frequency: 8
-    of a claim that was withdrawn, 7 where `related` says that an earlier one is replaced, else 1.
+    of a claim that was withdrawn, 7 where `related` says that an earlier one is replaced, else 1. payer_rank: the place
+    of the focal coverage.
     Raises:
         MemberError: an element we keep is of the wrong kind, or the claim has neither identifier nor id.
     """
@@ -52,6 +54,7 @@ def read_claim(resource: Json, place: str) -> SubmittedClaim:
         patient=patient(resource),
         charge_cents=total if total is not None else sum(line.charge_cents for line in lines),
         use=text(resource, "use") or "claim",
+        payer_rank=_payer_rank(resource),
         frequency=_frequency(resource, original),
         original_claim_number=original,
         authorization_number=_authorization_number(resource),
@@ -103,6 +106,15 @@ def _replaced(related: Json) -> str:
     if not concept_codes(related, "relationship") & _REPLACES:
         return ""
     return referred_number(related, "claim") or inside(related, "reference", lambda r: text(r, "value"))
+
+
+def _payer_rank(resource: Json) -> int:
+    """Return the place of the focal coverage in the order in which coverages are asked; 1 where none has any."""
+    for insurance in children(resource, "insurance"):
+        rank = insurance.get("sequence")
+        if insurance.get("focal") is True and isinstance(rank, int) and not isinstance(rank, bool):
+            return min(max(rank, 1), _LAST_RANK)
+    return 1
 
 
 def _authorization_number(resource: Json) -> str:

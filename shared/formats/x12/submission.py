@@ -19,13 +19,16 @@ from shared.runtime.errors import UnreadableError
 _DIAGNOSES: Final = frozenset({"ABK", "ABF", "BK", "BF", "ABJ", "BJ"})
 _SERVICE_DATES: Final = frozenset({"472", "434", "435"})  # a line's day, a statement's first, an admission
 _PREDETERMINATION: Final = "PB"  # CLM19 of a dental claim: what would be paid
+_PATIENT: Final = "23"  # HL03: below its subscriber, whose payer it is that is asked
+_PAYER_RANKS: Final = {code: rank for rank, code in enumerate("PSTABCDEFGH", 1)}
 _NUMBERS: Final = {"F8": "original", "G1": "authorization", "D9": "clearinghouse"}
 
 
 def read_submissions(transaction: Transaction) -> Iterator[SubmittedClaim]:
     """Yield the set's claims in order, each once its loop has ended.
 
-    charge: CLM02. submitted_on: BHT04. Amounts, names and numbers of other payers (loops 2320 and 2430) are not read.
+    charge: CLM02. submitted_on: BHT04. payer_rank: SBR01 of the subscriber. Amounts, names and numbers of other payers
+    (loops 2320 and 2430) are not read.
     Raises:
         UnreadableError: as `read_loops`; or there is no claim.
     """
@@ -40,6 +43,7 @@ class _Submissions:
         self._levels = Levels(transaction)
         self._bht: Segment = []
         self._born_on: date | None = None
+        self._payer_rank = 1
         self._claim: _ClaimLoop | None = None
         self._claims = 0
 
@@ -54,6 +58,8 @@ class _Submissions:
             if kind == "HL":
                 self._levels.enter(segment)
                 self._born_on = None
+                if self._levels.level != _PATIENT:
+                    self._payer_rank = 1
             else:
                 self._claims += 1
                 place = f"{self._transaction.place}/CLM[{self._claims}]"
@@ -67,6 +73,8 @@ class _Submissions:
             self._levels.name(segment)
         elif kind == "DMG":
             self._born_on = day(element(segment, 2))
+        elif kind == "SBR":
+            self._payer_rank = _PAYER_RANKS.get(element(segment, 1), 1)
         elif kind == "BHT":
             self._bht = segment
         return ()
@@ -92,6 +100,7 @@ class _Submissions:
             patient=person(names.named("QC"), insured, born_on=self._born_on),
             charge_cents=amount(loop.clm, 2),
             use="predetermination" if element(loop.clm, 19) == _PREDETERMINATION else "claim",
+            payer_rank=self._payer_rank,
             batch_number=text(self._bht, 3),
             set_number=f"{transaction.group_number}/{transaction.control_number}",
             submitted_on=day(element(self._bht, 4)) or day(transaction.sent_on),

@@ -58,6 +58,7 @@ def test_a_claim_of_a_sample_in_full() -> None:
         provider=Party("", "Organization/1"),
         patient=Patient(),
         charge_cents=23_540,
+        payer_rank=2,
         authorization_number="AB543GTD7567",
         claim_name="Claim/660152",
         submitted_on=date(2014, 8, 16),

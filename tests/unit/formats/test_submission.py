@@ -163,6 +163,20 @@ def test_a_replacement_names_what_it_replaces() -> None:
     assert claim.findings == ()
 
 
+@pytest.mark.parametrize(("code", "rank"), [("P", 1), ("S", 2), ("T", 3), ("A", 4), ("U", 1), ("", 1)])
+def test_whose_turn_it_is_says_the_subscribers_level(code: str, rank: int) -> None:
+    segments = (
+        f"HL*1**20*1~NM1*85*2*P*****XX*1234567893~HL*2*1*22*1~SBR*{code}*18~NM1*IL*1*DOE*JANE****MI*M1~"
+    )
+    body = (
+        HEADER.partition("HL*1")[0] + segments + "NM1*PR*2*ACME~HL*3*2*23*0~PAT*19~NM1*QC*1*DOE*JIM~"
+        "CLM*A-2*90***11:B:1~SBR*T*18~LX*1~SV1*HC:99213*90*UN*1~"
+        "HL*4*1*22*0~NM1*IL*1*ROE*ANN****MI*M2~NM1*PR*2*ACME~CLM*A-3*90***11:B:1~LX*1~SV1*HC:99213*90*UN*1~"
+    )
+    claims = read_all(f"{body}SE*{body.count('~') - 1}*0001~GE*1*17~IEA*1*000000001~".encode())
+    assert [claim.payer_rank for claim in claims if isinstance(claim, SubmittedClaim)] == [rank, 1]
+
+
 def test_a_dental_line_is_a_line() -> None:
     claim = one_claim("CLM*D-1*80***11:B:1", "LX*1", "SV3*AD:D0120*80****2")
     assert claim.lines == (ServiceLine("D0120", 80_00, units="2"),)
