@@ -69,11 +69,9 @@ class HistoryFacts:
         None where a line has no contracted fee: part of a sum is not the sum.
         """
         lines: Sequence[Json] = self.claim.get("lines", ())
-        fees = self.transaction.contracted_cents(
-            payer_key=self.claim["payer_id"],
-            procedures=self.claim.get("procedures", ()),
-            on=_date(self.claim.get("service_on")) or self.on,
-        )
+        fees = self._fees(self.claim["payer_id"])
+        if not fees and self.payer_key != self.claim["payer_id"]:
+            fees = self._fees(self.payer_key)
         if not lines or any(line["procedure"] not in fees for line in lines):
             return None
         amounts: list[int] = [
@@ -81,6 +79,13 @@ class HistoryFacts:
             for line in lines
         ]
         return sum(amounts)
+
+    def _fees(self, payer_key: str) -> Mapping[str, int]:
+        return self.transaction.contracted_cents(
+            payer_key=payer_key,
+            procedures=self.claim.get("procedures", ()),
+            on=_date(self.claim.get("service_on")) or self.on,
+        )
 
     def underpaid_cents(self) -> int | None:
         """Return what payer and patient together pay short of the contract; 0 when they do not.
@@ -96,6 +101,17 @@ class HistoryFacts:
         """How the claim has gone, this decision included."""
         return self.transaction.claim_course(UUID(self.claim["id"]))
 
+    @cached_property
+    def payer_key(self) -> str:
+        """The payer whose past is asked for: as the claim has it, which a payment may spell otherwise.
+
+        A claim's decision counts under the payer of its submission. That of a later payer counts nowhere.
+        """
+        own: str = self.claim["payer_id"]
+        if self.claim.get("status") == "submitted" or self.payer_rank > 1:
+            return own
+        return self.course.payer_key or own
+
     def days_to_pay(self) -> int | None:
         """Return the days from submission to the first payment; 0 where the payer dates it before."""
         submitted_on, paid_on = self.course.submitted_on, self.course.first_paid_on
@@ -103,15 +119,13 @@ class HistoryFacts:
 
     def denials_in_a_row(self) -> int | None:
         """Return the payer's denials without another decision between, up to and with this claim."""
-        return self.transaction.denials_in_a_row(
-            payer_key=self.claim["payer_id"], claim_id=UUID(self.claim["id"])
-        )
+        return self.transaction.denials_in_a_row(payer_key=self.payer_key, claim_id=UUID(self.claim["id"]))
 
     @cached_property
     def payer_days(self) -> Sequence[PayerDay]:
         """What the payer decided, day by day, over every window that a fact looks at."""
         since = self._first_day(RECENT_DAYS + BEFORE_DAYS)
-        return self.transaction.payer_days(payer_key=self.claim["payer_id"], since=since)
+        return self.transaction.payer_days(payer_key=self.payer_key, since=since)
 
     def _denials(self, days: int) -> int:
         first = self._first_day(days)
@@ -126,12 +140,12 @@ class HistoryFacts:
 
     def days_since_payment(self) -> int | None:
         """Return the days since the payer last paid anything."""
-        last = self.transaction.last_payment_on(payer_key=self.claim["payer_id"])
+        last = self.transaction.last_payment_on(payer_key=self.payer_key)
         return None if last is None else (self.on - last).days
 
     def denied_in_month_cents(self) -> int:
         """Return what was charged for the claims that the payer denied in the last 30 days."""
-        return self.transaction.denied_cents(payer_key=self.claim["payer_id"], since=self._first_day(30))
+        return self.transaction.denied_cents(payer_key=self.payer_key, since=self._first_day(30))
 
     def _first_day(self, days: int) -> date:
         return self.on - timedelta(days=days - 1)

@@ -34,8 +34,9 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class ClaimCourse:
-    """A claim's way so far. first_status: of its first decision; None while it is undecided."""
+    """A claim's way so far. payer_key: of its submission. first_status: of its first decision; None while undecided."""
 
+    payer_key: str = ""
     first_status: str | None = None
     submitted_on: date | None = None
     first_paid_on: date | None = None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.adapters.postgres.cases import PostgresCaseFiles
 from shared.rules.documents import from_yaml
 from shared.rules.loader import PACKS
 from tests.functional.test_any_order import advice, claim, submitted
@@ -168,3 +169,42 @@ def test_the_risk_of_a_claim_is_that_of_its_first_payers_submission(pipeline: "P
         )
         scores.add(found["risk_score"])
     assert len(scores) == 1
+
+
+def test_what_a_payer_did_is_found_under_the_name_that_its_claims_were_sent_to(pipeline: "Pipeline") -> None:
+    connection = pipeline.connection()
+    for path in ("three-denials-in-a-row", "underpayment-against-contract"):
+        rule: Any = from_yaml((PACKS / f"{path}.yaml").read_text())[0]
+        pipeline.rule(connection.customer_id, rule)
+    pipeline.execute(
+        "INSERT INTO fee_schedules VALUES (CAST(:c AS uuid), 'oak-health-plan', '99213', '2026-01-01', 10000)",
+        c=str(connection.customer_id),
+    )
+    for nth in range(4):
+        sent = submitted(f"S{nth}", "100.00", "2026-10-02", payer="Oak Health Plan")
+        pipeline.send(connection, sent, content_type="application/fhir+json")
+    assert pipeline.drained()
+    for nth in range(4):
+        code, paid, reason = ("1", 60, "CAS*CO*45*40~") if nth == 3 else ("1", 0, "CAS*CO*16*100~")
+        pipeline.send(
+            connection, advice(f"T{nth}", f"2026101{nth}", paid, [claim(f"S{nth}", code, 100, paid, reason)])
+        )
+        assert pipeline.drained()
+    customer = str(connection.customer_id)
+    assert ask(
+        pipeline,
+        customer,
+        "SELECT c.claim_number, e.rule_id FROM executions e JOIN claims c ON e.subject = 'claims/' || c.id"
+        " WHERE e.customer_id = CAST(:c AS uuid) AND e.decision = 'fired' ORDER BY 1",
+    ) == [
+        {"claim_number": "S2", "rule_id": "three-denials-in-a-row"},
+        {"claim_number": "S3", "rule_id": "underpayment-against-contract"},
+    ]
+    [underpaid] = ask(
+        pipeline,
+        customer,
+        "SELECT id FROM claims WHERE customer_id = CAST(:c AS uuid) AND claim_number = 'S3'",
+    )
+    case = PostgresCaseFiles(pipeline.app.engine).claim(connection.customer_id, underpaid["id"])
+    assert case is not None
+    assert (case.contracted_cents, case.disputed_cents) == (10_000, 4_000)

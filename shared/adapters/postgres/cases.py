@@ -16,7 +16,8 @@ from shared.domain.claims import Adjustment, Patient
 CLAIM = text("""
 SELECT c.id, u.name AS practice, c.claim_number, c.payer_key, c.payer_name, c.payer_claim_number, c.provider_id,
     c.patient, c.status, c.charge_cents, c.paid_cents, c.patient_cents, c.authorization_number, c.diagnoses,
-    c.submitted_on, c.service_on, c.decided_on, c.procedures, p.id AS payment_id, p.lines,
+    c.submitted_on, c.service_on, c.decided_on, c.procedures, p.id AS payment_id, p.payer_key AS paid_by,
+    p.lines,
     coalesce((SELECT x.reference FROM actions x
         WHERE x.customer_id = c.customer_id AND x.subject = 'claims/' || c.id AND x.type = 'submit_appeal'
             AND x.state = 'settled'
@@ -25,7 +26,7 @@ SELECT c.id, u.name AS practice, c.claim_number, c.payer_key, c.payer_name, c.pa
         ORDER BY p.submitted_on DESC LIMIT 1), '') AS reference
 FROM claims c JOIN customers u ON u.id = c.customer_id
 LEFT JOIN LATERAL (
-    SELECT id, lines FROM claim_payments WHERE claim_id = c.id AND status <> 'not_decided'
+    SELECT id, lines, payer_key FROM claim_payments WHERE claim_id = c.id AND status <> 'not_decided'
     ORDER BY (created_at, position, status) = (c.decided_at, c.decided_position, c.status) DESC NULLS LAST,
         decided_on DESC NULLS LAST, remittance_id DESC, position DESC, id DESC LIMIT 1
 ) p ON true
@@ -37,9 +38,9 @@ WHERE owner_id = CAST(:id AS uuid) ORDER BY ordinal
 """)
 CONTRACTED = text("""
 SELECT DISTINCT ON (procedure) procedure, contracted_cents FROM fee_schedules
-WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key = :payer_key
+WHERE customer_id = CAST(:customer_id AS uuid) AND payer_key IN (:payer_key, :paid_by)
     AND procedure = ANY(CAST(:procedures AS text[])) AND effective_from <= CAST(:on AS date)
-ORDER BY procedure, effective_from DESC
+ORDER BY procedure, (payer_key = :paid_by) DESC, effective_from DESC
 """)
 AUTHORIZATION = text("""
 SELECT a.id, u.name AS practice, a.number, a.payer_key, a.payer_name, a.patient, a.procedure, a.status,
@@ -170,6 +171,7 @@ def _contracted(connection: Connection, customer_id: UUID, row: RowMapping) -> d
     asked = {
         "customer_id": str(customer_id),
         "payer_key": row["payer_key"],
+        "paid_by": row["paid_by"] or row["payer_key"],
         "procedures": list(row["procedures"]),
         "on": None if on is None else on.isoformat(),
     }

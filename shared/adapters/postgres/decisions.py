@@ -39,7 +39,7 @@ ORDER BY decided_on DESC, decided_at DESC, decided_position DESC, id DESC LIMIT 
 """)
 
 COURSE = text("""
-SELECT first_status, submitted_on, first_paid_on FROM claims WHERE id = CAST(:claim_id AS uuid)
+SELECT payer_key, first_status, submitted_on, first_paid_on FROM claims WHERE id = CAST(:claim_id AS uuid)
 """)
 
 CONTRACTED = text("""
