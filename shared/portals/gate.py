@@ -15,13 +15,18 @@ import asyncio
 import contextlib
 import ipaddress
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 CHUNK_BYTES: Final = 64 * 1024
 CONNECTED_WITHIN_S: Final = 15.0
+POLL_S: Final = 0.02
+REST_S: Final = 0.1  # a connection over which nothing comes for so long, and nothing is asked, is at rest
+QUIET_S: Final = 0.3
+QUIET_WITHIN_S: Final = 2.0
 # Less than any status line with its TLS record; more than the alert that says goodbye.
 REPLY_BYTES: Final = 40
 
@@ -41,14 +46,20 @@ class _Tunnel:
     """One connection.
 
     asked: the browser has sent something since the commit. waiting: it sent something, and nothing has come since.
-    answered: bytes since it last sent. old: opened before the commit.
+    answered: bytes since it last sent. moved_s: when bytes went through last. old: opened before the commit.
     """
 
     browser: asyncio.StreamWriter
     asked: bool = False
     waiting: bool = False
     answered: int = 0
+    moved_s: float = field(default_factory=time.monotonic)
     old: bool = False
+
+    @property
+    def rests(self) -> bool:
+        """Whether it waits for nothing."""
+        return not self.waiting and time.monotonic() - self.moved_s >= REST_S
 
 
 class Gate:
@@ -61,13 +72,22 @@ class Gate:
         self.is_closed = False
         self.port = 0
 
-    def commit_begins(self) -> None:
-        """Give what follows connections of its own; from here on, one that ends without a reply is the last."""
+    async def commit_begins(self) -> None:
+        """Give what follows connections of its own; from here on, one that ends without a reply is the last.
+
+        A page that lost a connection may open others for what it loads by itself, its icon such: they are cut, too,
+        until it is quiet or the time is over.
+        """
+        began_s = quiet_s = time.monotonic()
+        while (now_s := time.monotonic()) - quiet_s < QUIET_S and now_s - began_s < QUIET_WITHIN_S:
+            for tunnel in self._tunnels:
+                tunnel.old = True
+                if tunnel.rests:
+                    tunnel.browser.transport.abort()
+            if self._tunnels:
+                quiet_s = time.monotonic()
+            await asyncio.sleep(POLL_S)
         self._committing = True
-        for tunnel in self._tunnels:
-            tunnel.old = True
-            if not tunnel.waiting:
-                tunnel.browser.transport.abort()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["Gate"]:
@@ -144,7 +164,7 @@ class Gate:
         while data := await browser.read(CHUNK_BYTES):
             if self.is_closed or (tunnel.old and not tunnel.waiting):
                 return  # the portal never sees it; the browser sends it again, over a connection of its own
-            tunnel.waiting = True
+            tunnel.waiting, tunnel.moved_s = True, time.monotonic()
             tunnel.asked = tunnel.asked or self._committing
             tunnel.answered = 0
             portal.write(data)
@@ -152,7 +172,7 @@ class Gate:
 
     async def _answer(self, tunnel: _Tunnel, portal: asyncio.StreamReader) -> None:
         while data := await portal.read(CHUNK_BYTES):
-            tunnel.waiting = False
+            tunnel.waiting, tunnel.moved_s = False, time.monotonic()
             tunnel.answered += len(data)
             tunnel.browser.write(data)
             await tunnel.browser.drain()

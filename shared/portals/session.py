@@ -181,7 +181,7 @@ class BrowserSession:
 
     async def _commit(self, before: datetime | None) -> None:
         self._watch.phase = "committed"
-        self._visit.gate.commit_begins()
+        await self._visit.gate.commit_begins()
         async with self._performer.logged(f"commit {self._commit_step.target}", acts=True):
             at = locate(self._performer.page, self._commit_step.target)
             if before is not None and self._clock() >= before:
