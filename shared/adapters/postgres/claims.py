@@ -2,7 +2,7 @@
 
 Two statements: add the payments and lock their claims, then fold each claim from all its payments. A payment is never
 changed; a claim is its latest submission plus the sum of its payments, so nothing depends on which came first. Where
-several payers are asked, one after the other, submission and decision are those of the first (docs/adr/0031). Of a
+several payers are asked, one after the other, submission and decision are those of the first (docs/adr/0033). Of a
 FHIR resource that its payer updates in place, the newest version counts, and a withdrawn one for nothing. What decides
 nothing is kept, and says of a claim that was never submitted what it is; it counts for nothing else.
 The sums by day (`claim_daily_stats`, `claim_daily_reasons`, `claim_lags`) move by what each fold changed, and
