@@ -2,8 +2,9 @@
 
 Two facts of the starter rules look back at what was known when they were asked: a payer's denials in a row, and a
 claim's risk. What follows from them depends on the order of arrival, rightly, and so their rules are held to laws and
-not compared. Everything else is compared to the last row. Times, traces, attempts, and which of two deliveries of
-one advice came first, are left out.
+not compared. Everything else is compared to the last row. Times, traces, attempts, which of two deliveries of one
+advice came first, and whether an answer came before the claim that it names by a server's id (docs/adr/0032), are left
+out.
 """
 
 # ruff: noqa: S608 - statements put together from the constants beside them
@@ -21,6 +22,13 @@ ORDER_BOUND: Final = ("three-denials-in-a-row", "risky-claim-hold")
 _BOUND: Final = "('three-denials-in-a-row', 'risky-claim-hold')"
 _FREE: Final = f"(rule_id IS NOT NULL AND rule_id NOT IN {_BOUND})"
 _UNTIMED: Final = "'created_at' - 'updated_at'"
+# Events of claims that a server's id names, too: told under it, or under the claim's number, by what came first.
+_NAMED: Final = """(
+    SELECT o.id FROM outbox o JOIN claim_names n ON n.customer_id = o.customer_id
+        AND convert_from(o.data, 'UTF8')::jsonb #>> '{claim,number}' IN (n.name, n.claim_number)
+    WHERE o.consumer = 'process_webhook' AND o.event_type <> 'claim.submitted'
+)"""
+_SUBJECT: Final = f"CASE WHEN event_id IN {_NAMED} THEN 'subject' ELSE '' END"
 _WORK: Final = "'ended_at' - 'releases'"  # when an action was done, and how many messages that took
 
 # Each yields one JSON object a row; together they are the end state.
@@ -51,20 +59,28 @@ STATE: Final[Mapping[str, str]] = {
         WHERE consumer = 'process_webhook'
     """,
     "domain events": """
-        SELECT jsonb_build_object('id', id, 'customer', customer_id, 'type', event_type,
-            'data', encode(sha256(convert_to((convert_from(data, 'UTF8')::jsonb - 'findings')::text, 'UTF8')), 'hex'))
-        FROM outbox WHERE consumer = 'process_webhook'
+        SELECT jsonb_build_object('id', o.id, 'customer', o.customer_id, 'type', o.event_type,
+            'data', encode(sha256(convert_to((CASE WHEN n.claim_number IS NULL THEN told
+                ELSE jsonb_set(told #- '{claim,id}', '{claim,number}', to_jsonb(n.claim_number)) END
+            )::text, 'UTF8')), 'hex'))
+        FROM outbox o CROSS JOIN LATERAL (SELECT convert_from(o.data, 'UTF8')::jsonb - 'findings' AS told) facts
+        LEFT JOIN LATERAL (
+            SELECT claim_number FROM claim_names
+            WHERE customer_id = o.customer_id AND told #>> '{claim,number}' IN (name, claim_number) LIMIT 1
+        ) n ON o.event_type <> 'claim.submitted'
+        WHERE o.consumer = 'process_webhook'
     """,
     "events decided": """
         SELECT jsonb_build_object('id', event_id, 'customer', customer_id) FROM inbox WHERE consumer = 'apply_rules'
     """,
     "executions": f"""
-        SELECT to_jsonb(e) - {_UNTIMED} - 'execution_time_ms' - 'trace_id' FROM executions e WHERE {_FREE}
+        SELECT to_jsonb(e) - {_UNTIMED} - 'execution_time_ms' - 'trace_id' - {_SUBJECT} FROM executions e WHERE {_FREE}
     """,
-    "actions": f"SELECT to_jsonb(a) - {_UNTIMED} - {_WORK} FROM actions a WHERE {_FREE}",
-    "alerts": f"SELECT to_jsonb(a) - {_UNTIMED} FROM alerts a WHERE {_FREE}",
+    "actions": f"SELECT to_jsonb(a) - {_UNTIMED} - {_WORK} - {_SUBJECT} FROM actions a WHERE {_FREE}",
+    "alerts": f"SELECT to_jsonb(a) - {_UNTIMED} - {_SUBJECT} FROM alerts a WHERE {_FREE}",
     "messages that rules caused": f"""
-        SELECT jsonb_build_object('id', o.id, 'topic', o.topic, 'data', encode(sha256(o.data), 'hex'))
+        SELECT jsonb_build_object('id', o.id, 'topic', o.topic,
+            'data', CASE WHEN a.event_id NOT IN {_NAMED} THEN encode(sha256(o.data), 'hex') END)
         FROM outbox o JOIN actions a ON a.id = o.id WHERE o.consumer = 'apply_rules' AND {_FREE}
     """,
     "notifications": f"""

@@ -202,7 +202,7 @@ def test_a_visit_to_a_portal_is_part_of_the_trace_down_to_its_confirmation(
             spans.entry("execute_action", "consumer", f"00-{trace}-{FIRST}-01", ids={}),
             suppress(TransientError),
         ):
-            desk.do(desk.request())
+            desk.do(desk.request(subject=f"claims/{desk.deny('C-2')}"))
     finally:
         spans.see()
         telemetry.close()
