@@ -67,10 +67,20 @@ def children() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
+def our_own(others: set[psutil.Process]) -> set[psutil.Process]:
+    """Return the children without those of other tests, and without what those start: a browser does at any time."""
+    own = set()
+    for child in children() - others:
+        with suppress(psutil.Error):  # it ended meanwhile
+            if others.isdisjoint(child.parents()):
+                own.add(child)
+    return own
+
+
 def resident_mb(others: set[psutil.Process]) -> float:
     """Return what this process and its browser hold, shared pages counted once, and not what other tests started."""
     held = 0
-    for process in {psutil.Process()} | children() - others:
+    for process in {psutil.Process()} | our_own(others):
         with suppress(psutil.Error):  # a renderer that ended meanwhile
             held += process.memory_full_info().pss
     return held / 1e6
@@ -116,4 +126,6 @@ def test_each_of_many_actions_is_filed_once_and_nothing_grows(
     steady = memory[len(memory) // 4 :]
     assert steady[-1] < steady[0] * 1.5
     own_host.close()
-    assert not [child for child in children() - others if "chrom" in child.name()]
+    # The last of its processes end just after their browser.
+    _, left = psutil.wait_procs(our_own(others), timeout=10)
+    assert not [child for child in left if "chrom" in child.name()]
