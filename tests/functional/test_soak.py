@@ -18,6 +18,7 @@ PLAN = Plan(kill_every_s=2.0, postgres_s=2.0, broker_s=2.0)
 # pg8000 says goodbye before it closes a socket; to a server that is gone it cannot, and leaves that to the collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # two whole runs, one of them through outages
 def test_a_disturbed_run_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     deliveries, months = mix(N, seed=7, today=datetime.now(UTC).date())
     assert len(deliveries) == N
