@@ -228,6 +228,11 @@ class SubmittedClaim:
     lines: tuple[ServiceLine, ...] = ()
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def is_named_besides(self) -> bool:
+        """Whether answers may call it by its server's name, while it goes by a number of its own."""
+        return self.use == "claim" and self.claim_name not in {"", self.claim_number}
+
 
 @dataclass(frozen=True, slots=True)
 class Authorization:

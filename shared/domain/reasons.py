@@ -75,14 +75,8 @@ NOT_A_DENIAL: Final[Mapping[str, str]] = {
 }
 
 EARLIER_PAYER: Final = "23"
-RANKS: Final[Mapping[str, int]] = {
-    "1": 1,
-    "19": 1,
-    "2": 2,
-    "20": 2,
-    "3": 3,
-    "21": 3,
-}  # CLP02: as whose turn it was
+# CLP02: as whose turn it was, and forwarded to the next
+RANKS: Final[Mapping[str, int]] = {"1": 1, "19": 1, "2": 2, "20": 2, "3": 3, "21": 3}
 # Where one of these is among the reasons, payer and patient pay no price that a fee schedule could be held against.
 NO_PRICE: Final[Mapping[str, str]] = {
     "23": "an earlier payer paid a part",

@@ -23,7 +23,6 @@ AUTO: Final = "auto"
 
 _BLANK: Final = b"\xef\xbb\xbf \t\r\n"
 _HEAD: Final = 4096  # prose that may stand before X12
-_X12_NAME: Final = "x12"
 _X12 = re.compile(
     rb"(?<![A-Za-z0-9])(?:ISA[^A-Za-z0-9 \r\n]|GS[^\w\s][A-Z]{2}[^\w\s]|ST[^\w\s][0-9]{3}[^\w\s])"
 ).search
@@ -34,13 +33,14 @@ class Format:
     """A way to write records. looks_like: why a body is taken for it, at a glance; empty if it is not.
 
     read: raises UnreadableError only. content_types: those that mean this format and no other, for a body that looks
-    like none.
+    like none. local_names: whether it, or what it wraps, may name things as one server alone does.
     """
 
     name: str
     content_types: frozenset[str]
     looks_like: Callable[[bytes], str]
     read: Callable[[bytes], Iterator[Record]]
+    local_names: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,13 @@ _TABLE: Final = (
         read_fhir,
     ),
     Format("canonical", frozenset({"application/json"}), _looks_like_json, read_canonical),
-    Format(_X12_NAME, frozenset({"application/edi-x12", "application/x12"}), _looks_like_x12, read_x12),
+    Format(
+        "x12",
+        frozenset({"application/edi-x12", "application/x12"}),
+        _looks_like_x12,
+        read_x12,
+        local_names=False,
+    ),
 )
 _BY_NAME: Final = {entry.name: entry for entry in _TABLE}
 
@@ -125,7 +131,7 @@ def read(delivery: Delivery) -> Iterator[Record]:
     """
     found = detect(delivery).format
     records = found.read(delivery.body)
-    if found.name == _X12_NAME:  # it has no such names
+    if not found.local_names:
         return records
     return (scoped(record, delivery.connection_id) for record in records)
 

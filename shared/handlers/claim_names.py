@@ -11,9 +11,7 @@ def under_their_numbers(records: Sequence[Record], transaction: EventTransaction
     """Return the records; a payment whose claim has a name only under that claim's number, where it is known."""
     asked = {r.claim_name for r in records if isinstance(r, ClaimPayment) and r.claim_name}
     noted = {
-        r.claim_name: r.claim_number
-        for r in records
-        if isinstance(r, SubmittedClaim) and r.claim_name not in {"", r.claim_number} and r.use == "claim"
+        r.claim_name: r.claim_number for r in records if isinstance(r, SubmittedClaim) and r.is_named_besides
     }
     if not asked and not noted:
         return records

@@ -85,7 +85,7 @@ class Gathered:
         self._named |= {
             claim_id(self._customer_id, r.claim_name): claim_id(self._customer_id, r.claim_number)
             for r in records
-            if isinstance(r, SubmittedClaim) and r.claim_name not in {"", r.claim_number} and r.use == "claim"
+            if isinstance(r, SubmittedClaim) and r.is_named_besides
         }
         if len(self._stated) >= CHUNK:
             self._write_records()

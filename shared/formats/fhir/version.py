@@ -29,9 +29,8 @@ def version(resource: Json) -> tuple[str, str]:
     referred = inside(resource, "insurer", lambda r: text(r, "reference"))
     payer = referred or inside(resource, "insurer", lambda r: text(r, "display"))
     key = "|".join((text(resource, "resourceType"), payer, number))
-    return Local(
-        key
-    ) if referred else key, f"{changed_at}|{numbered.zfill(_DIGITS) if numbered.isdecimal() else numbered}"
+    order = f"{changed_at}|{numbered.zfill(_DIGITS) if numbered.isdecimal() else numbered}"
+    return (Local(key) if referred else key), order
 
 
 def _instant(written: str) -> str:
